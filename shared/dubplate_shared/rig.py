@@ -25,23 +25,22 @@ JOINTS = ("root", "neck", "jaw", "eye.L", "eye.R")
 PARENTS = (-1, 0, 1, 1, 1)
 
 _ARRAYS = (
-    "vertices", "expression_basis", "pose_basis", "joints", "joint_expression", "
-    ""
-    ""skin_weights", "faces", "uv", "
-    ""faces_uv",
-    "landmark_faces", "landmark_barycentrics", "control_expression", "control_jaw",
+    "vertices", "expression_basis", "pose_basis", "joints", "joint_expression", "skin_weights",
+    "faces", "uv", "faces_uv", "landmark_faces", "landmark_barycentrics", "control_expression", "control_jaw",
 )  # fmt: skip
 _TEXTS = ("kind", "sha256", "control_names")
 
 
 @dataclass(frozen=True)
 class Rig:
-    """kind, sha256: the head model's.  vertices: (V, 3) metres at rest, the shot's shape applied.  expression_basis: (V, 3, 100).
-    pose_basis: (V, 3, 36), by R - I of neck, jaw, eye.L, eye.R, row by row.  joints: (5, 3).  joint_expression:
-    (5, 3, 100).
-    skin_weights: (V, 5).  faces: (F, 3).  uv: (VT, 2) 0..1, v up.  faces_uv: (F, 3).  masks: name -> (V,) bool.
-    landmark_faces: (468,).  landmark_barycentrics: (468, 3).  control_names: C names; control_expression: (C,
-    100); control_jaw: (C, 3).
+    """Arrays of one posed-able head.
+
+    kind, sha256: the head model's.  vertices: (V, 3) metres at rest, the shot's shape applied.
+    expression_basis: (V, 3, 100).  pose_basis: (V, 3, 36), by R - I of neck, jaw, eye.L, eye.R, row by row.
+    joints: (5, 3).  joint_expression: (5, 3, 100).  skin_weights: (V, 5).  faces: (F, 3).
+    uv: (VT, 2) 0..1, v up.  faces_uv: (F, 3).  masks: name -> (V,) bool.
+    landmark_faces: (468,).  landmark_barycentrics: (468, 3).
+    control_names: C names; control_expression: (C, 100); control_jaw: (C, 3).
     """
 
     kind: str

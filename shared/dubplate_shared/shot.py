@@ -28,10 +28,8 @@ Array = npt.NDArray[Any]
 
 SCHEMA = "dubplate.shot/1"
 _KNOWN = {
-    "schema", "name", "first_frame", "frame_count", "fps", "timecode", "resolution", "
-    ""
-    ""pixel_aspect", "plate", "audio", "head", "actor", "
-    ""tool",
+    "schema", "name", "first_frame", "frame_count", "fps", "timecode", "resolution",
+    "pixel_aspect", "plate", "audio", "head", "actor", "tool",
 }  # fmt: skip
 
 
@@ -202,7 +200,7 @@ class Shot:
         return self.indices([frame])[0]
 
     def resolve(self, stored: str) -> Path:
-        """A stored path as it is here: absolute, or relative to the package; a moved file is also looked for beside the package.
+        """A stored path as it is here: absolute, or relative to the package; a moved file is also looked for beside it.
 
         Raises InvalidInput where it is nowhere.
         """

@@ -40,14 +40,14 @@ _SHAPES: dict[str, tuple[type[np.generic], bool, tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Track:
-    """T frames.  frame: (T,) numbers.  time: (T,) seconds, true presentation times.  shape: (300,).  expression: (T, 100).
+    """T frames of one head.
+
+    frame: (T,) numbers.  time: (T,) seconds, true presentation times.  shape: (300,).  expression: (T, 100).
     jaw, neck: (T, 3) axis-angle.  eyes: (T, 6) left, right.  eyelids: (T, 2) left, right, 0 open.
-    rotation, translation: (T, 3) head to camera, X_cam = R X_head + t, metres, OpenCV axes.  intrinsics: (T, 4)
-    fx fy cx cy, px.
-    distortion: (8,) OpenCV's.  lighting: (T, 9, 3) spherical harmonics.  texture: (K,).  confidence: (T,) 0..1, 0
-    = no face.
-    landmarks_px: (T, N, 2) as detected.  projected_px: (T, N, 2) of the fitted head.  landmark_index: (N,) into
-    MediaPipe's 478.
+    rotation, translation: (T, 3) head to camera, X_cam = R X_head + t, metres, OpenCV axes.
+    intrinsics: (T, 4) fx fy cx cy, px.  distortion: (8,) OpenCV's.  lighting: (T, 9, 3) spherical harmonics.
+    texture: (K,).  confidence: (T,) 0..1, 0 = no face.  landmarks_px: (T, N, 2) as detected.
+    projected_px: (T, N, 2) of the fitted head.  landmark_index: (N,) into MediaPipe's 478.
     Pixel centres lie at +0.5.  Raises InvalidInput where a shape is wrong.
     """
 
