@@ -205,7 +205,8 @@ def load_npz(path: Path | str) -> dict[str, Array]:
     """Read all arrays of an .npz without ever unpickling. Raises InvalidInput where it is missing or broken."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: numpy leaves the file open when it is no archive.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InvalidInput(f"{path} does not exist.", hint="Check the path; the package may be incomplete.") from error

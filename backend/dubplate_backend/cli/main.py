@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `dubplate` command: registers the subcommands and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+from rich.console import Console
+
+from dubplate_shared import __version__
+from dubplate_shared.errors import DubplateError
+
+# Command -> module of this package; each module has `command`, and imports heavy things only when it runs.
+_COMMANDS = ("demo", "track", "speak", "adapt", "render", "serve", "verify", "doctor")
+_EPILOG = (
+    "Exit codes: 0 ok, 2 usage, 3 invalid input, 10 no backend, 11 mismatch, 12 backend lost, 13 out of memory, "
+    "14 output not writable, 20 some frames failed, 21 nothing to do, 130 stopped, 143 terminated."
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"dubplate {__version__}")
+        raise typer.Exit
+
+
+def application() -> typer.Typer:
+    """The command line with all its subcommands."""
+    app = typer.Typer(
+        name="dubplate",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        epilog=_EPILOG,
+    )
+
+    @app.callback()
+    def main(
+        version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    ) -> None:
+        """Visual dubbing that a film crew can direct."""
+
+    for name in _COMMANDS:
+        app.command(name)(import_module(f"dubplate_backend.cli.{name}").command)
+    return app
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Entry point: runs a subcommand and exits with the code of `ExitCode` that fits."""
+    from dubplate_backend.cli.terminal import stop_on_signals
+
+    try:
+        with stop_on_signals():
+            application()(arguments)
+    except DubplateError as error:
+        _show(error)
+        sys.exit(int(error.exit_code))
+
+
+def _show(error: DubplateError) -> None:
+    console = Console(stderr=True)
+    console.print(f"[bold red]Error[/] \\[{error.code}]: ", end="")
+    console.print(error.message, markup=False, highlight=False)
+    if error.hint:
+        console.print(f"  → {error.hint}", markup=False, highlight=False)
+    if not sys.stderr.isatty():
+        print(f"openjd_fail: {error.message}", flush=True)
+
+
+if __name__ == "__main__":
+    run()

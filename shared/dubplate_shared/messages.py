@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire's messages, each a frozen dataclass whose fields are its body.  PROTOCOL.md lists the same, held by a test.
+
+validation.py goes between these and the codec's envelopes (protocol.py), checking every field's type on the way in.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dubplate_shared.errors import DubplateError, InvalidInput, all_errors
+
+Array = npt.NDArray[Any]
+
+EXPRESSION_COMPONENTS = 100
+MAX_KEY_LENGTH = 128
+MAX_DETAIL_LENGTH = 2000
+RETRYABLE = frozenset({"backend_unreachable", "backend_lost", "out_of_memory", "output_not_writable", "queue_full"})
+
+
+class JobState(StrEnum):
+    """queued → running → one of the other three, which are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class QueueFull(DubplateError):
+    """More jobs wait than the backend keeps."""
+
+    code = "queue_full"
+
+
+@dataclass(frozen=True)
+class Message:
+    """Base of all messages. TYPE is the header's `type`, SOCKET where it travels, SENDER who says it."""
+
+    TYPE: ClassVar[str] = ""
+    SOCKET: ClassVar[str] = "rpc"
+    SENDER: ClassVar[str] = "client"
+
+
+@dataclass(frozen=True)
+class ErrorInfo:
+    """An error on its way: `code` names the class in dubplate_shared.errors."""
+
+    code: str
+    title: str
+    detail: str
+    hint: str = ""
+    exit_code: int = 1
+    retryable: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException) -> ErrorInfo:
+        """Describe any error; one that is no DubplateError is a defect of the backend, and its log has the traceback."""
+        if isinstance(error, DubplateError):
+            title = error.code.replace("_", " ").capitalize()
+            code, hint, exit_code = error.code, error.hint, int(error.exit_code)
+            detail = error.message
+        else:
+            title, code, exit_code = "Internal error", "internal", 1
+            hint = "This is a defect of the backend: its log has the traceback."
+            detail = f"{type(error).__name__}: {error}"
+        return cls(code, title, detail[:MAX_DETAIL_LENGTH], hint[:MAX_DETAIL_LENGTH], exit_code, code in RETRYABLE)
+
+    def exception(self) -> DubplateError:
+        """The same error as an exception of the same class; of the base class where this side does not know the code."""
+        kind = all_errors().get(self.code, DubplateError)
+        return kind(self.detail, hint=self.hint)
+
+
+# --- requests on rpc ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hello(Message):
+    """First words of a client; `client` names it and its version for the log."""
+
+    TYPE: ClassVar[str] = "hello"
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class ShotLoad(Message):
+    """Check a shot package and tell what is in it."""
+
+    TYPE: ClassVar[str] = "shot.load"
+    shot: str
+
+
+@dataclass(frozen=True)
+class ActorLoad(Message):
+    """Check an actor and tell what it is."""
+
+    TYPE: ClassVar[str] = "actor.load"
+    actor: str
+
+
+@dataclass(frozen=True)
+class JobSubmit(Message):
+    """Render `frames` of `shot` with `actor` and the take given.
+
+    key: made by the client; the same key with the same work is the same job.  take: a name; with arrays the take is
+    theirs, else the shot's take of that name.  expression [N, 100], jaw [N, 3] (axis-angle, radians), eyes [N, 6]: one
+    row a frame of `take_frames` ("" = every frame of the shot), on top of the shot's take `base_take`.
+    output: id beneath the output root.  version: of the plates.  settings: of the render, plain values.
+    """
+
+    TYPE: ClassVar[str] = "job.submit"
+    key: str
+    shot: str
+    actor: str
+    frames: str
+    output: str
+    version: int = 1
+    take: str = "tracked"
+    base_take: str = "tracked"
+    take_frames: str = ""
+    expression: Array | None = None
+    jaw: Array | None = None
+    eyes: Array | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.key) <= MAX_KEY_LENGTH:
+            raise InvalidInput(f"A job's key has 1 to {MAX_KEY_LENGTH} characters.", hint="Use a fresh UUID.")
+        if not 1 <= self.version <= 9999:
+            raise InvalidInput(f"Version {self.version} is not in 1 to 9999.", hint="Choose a version from 1 on.")
+        if (self.expression is None) != (self.jaw is None) or (self.eyes is not None and self.jaw is None):
+            raise InvalidInput("A take needs expression and jaw together.", hint="Send both, or neither.")
+        rows = {
+            _check_curves("expression", self.expression, EXPRESSION_COMPONENTS),
+            _check_curves("jaw", self.jaw, 3),
+            _check_curves("eyes", self.eyes, 6),
+        } - {None}
+        if len(rows) > 1:
+            raise InvalidInput(
+                "A take's arrays differ in their number of frames.", hint="Send one row a frame in each."
+            )
+
+
+def _check_curves(name: str, curves: Array | None, columns: int) -> int | None:
+    if curves is None:
+        return None
+    if curves.ndim != 2 or curves.shape[1] != columns or curves.dtype.kind != "f":
+        raise InvalidInput(
+            f"{name} has shape {curves.shape} of {curves.dtype}.", hint=f"Send floats of [frames, {columns}]."
+        )
+    if not np.isfinite(curves).all():
+        row = int(np.argwhere(~np.isfinite(curves))[0, 0])
+        raise InvalidInput(f"{name} is not a number in row {row}.", hint="Look at the curves there.")
+    return int(curves.shape[0])
+
+
+@dataclass(frozen=True)
+class JobShow(Message):
+    """Ask for a job's state: the truth, where events are only news."""
+
+    TYPE: ClassVar[str] = "job.show"
+    job: str
+
+
+@dataclass(frozen=True)
+class JobList(Message):
+    """Ask for the newest jobs' states."""
+
+    TYPE: ClassVar[str] = "job.list"
+
+
+# --- requests on control -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ping(Message):
+    """Are you there?"""
+
+    TYPE: ClassVar[str] = "ping"
+    SOCKET: ClassVar[str] = "control"
+
+
+@dataclass(frozen=True)
+class JobCancel(Message):
+    """Stop a job: at once where it waits, before its next frame where it runs."""
+
+    TYPE: ClassVar[str] = "job.cancel"
+    SOCKET: ClassVar[str] = "control"
+    job: str
+
+
+# --- replies -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HelloAck(Message):
+    """Who answers. roots, output_root: folders as the backend's machine names them, for a client on the same machine."""
+
+    TYPE: ClassVar[str] = "hello_ack"
+    SENDER: ClassVar[str] = "backend"
+    protocol: str
+    version: str
+    device: str
+    head_kind: str
+    head_sha256: str
+    features: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    output_root: str = ""
+
+
+@dataclass(frozen=True)
+class ShotLoaded(Message):
+    """What is in a shot package. The rate is frames per second as a fraction."""
+
+    TYPE: ClassVar[str] = "shot.loaded"
+    SENDER: ClassVar[str] = "backend"
+    shot: str
+    name: str
+    first_frame: int
+    frame_count: int
+    rate_num: int
+    rate_den: int
+    width: int
+    height: int
+    head_kind: str
+    head_sha256: str
+    takes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ActorLoaded(Message):
+    """What an actor is."""
+
+    TYPE: ClassVar[str] = "actor.loaded"
+    SENDER: ClassVar[str] = "backend"
+    actor: str
+    name: str
+    preset: str
+    head_kind: str
+    head_sha256: str
+
+
+@dataclass(frozen=True)
+class JobInfo(Message):
+    """A job's state. frames: those asked for.  written: those whose plates stand on disk."""
+
+    TYPE: ClassVar[str] = "job.info"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+    state: str
+    shot: str
+    actor: str
+    frames: str
+    output: str
+    version: int
+    done: int = 0
+    total: int = 0
+    stage: str = ""
+    written: str = ""
+    error: ErrorInfo | None = None
+
+
+@dataclass(frozen=True)
+class JobInfos(Message):
+    """The newest jobs, newest first."""
+
+    TYPE: ClassVar[str] = "job.infos"
+    SENDER: ClassVar[str] = "backend"
+    jobs: tuple[JobInfo, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pong(Message):
+    """I am here. job: the one that runs, or "".  progress_age_s: since its last progress.  sequence: of the last event."""
+
+    TYPE: ClassVar[str] = "pong"
+    SOCKET: ClassVar[str] = "control"
+    SENDER: ClassVar[str] = "backend"
+    job: str = ""
+    progress_age_s: float | None = None
+    queued: int = 0
+    sequence: int = 0
+
+
+@dataclass(frozen=True)
+class Refusal(Message):
+    """The request failed. The fields of `error` never change meaning, so that any version can read a refusal."""
+
+    TYPE: ClassVar[str] = "error"
+    SOCKET: ClassVar[str] = "rpc, control"
+    SENDER: ClassVar[str] = "backend"
+    error: ErrorInfo
+
+
+# --- events ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Welcome(Message):
+    """Sent when a subscription has arrived: from now on no event is missed for being early."""
+
+    TYPE: ClassVar[str] = "welcome"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+
+
+@dataclass(frozen=True)
+class Log(Message):
+    """A line worth reading; level is "info", "warning" or "error"."""
+
+    TYPE: ClassVar[str] = "log"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    level: str
+    text: str
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class JobProgress(Message):
+    """`done` of `total` steps of `stage`."""
+
+    TYPE: ClassVar[str] = "job.progress"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+    done: int
+    total: int
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class JobFrame(Message):
+    """A plate stands on disk, whole, with this hash. path: beneath the output root, with forward slashes."""
+
+    TYPE: ClassVar[str] = "job.frame"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+    frame: int
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class JobFinished(Message):
+    """Every frame asked for is written. manifest: its path beneath the output root, "" where there is none."""
+
+    TYPE: ClassVar[str] = "job.finished"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+    manifest: str = ""
+
+
+@dataclass(frozen=True)
+class JobFailed(Message):
+    """The job ended early; plates already written are whole."""
+
+    TYPE: ClassVar[str] = "job.failed"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+    error: ErrorInfo
+
+
+@dataclass(frozen=True)
+class JobCancelled(Message):
+    """The job was stopped as asked; plates already written are whole."""
+
+    TYPE: ClassVar[str] = "job.cancelled"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+
+
+REQUESTS: tuple[type[Message], ...] = (Hello, ShotLoad, ActorLoad, JobSubmit, JobShow, JobList, Ping, JobCancel)
+REPLIES: tuple[type[Message], ...] = (HelloAck, ShotLoaded, ActorLoaded, JobInfo, JobInfos, Pong, Refusal)
+EVENTS: tuple[type[Message], ...] = (Welcome, Log, JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled)
+MESSAGES: Mapping[str, type[Message]] = types.MappingProxyType(
+    {kind.TYPE: kind for kind in REQUESTS + REPLIES + EVENTS}
+)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire's codec: an envelope becomes `[header, buffer…]` and back.  PROTOCOL.md at the top of the repository is the contract.
+
+The header is a small msgpack map; arrays travel beside it as raw buffers that it describes by name, dtype and shape.
+This module knows no message (messages.py does) and no socket: it takes bytes from anybody and either gives back an
+Envelope or raises ProtocolError, whatever the bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from dubplate_shared.errors import DubplateError, ExitCode, ProtocolMismatch
+
+PROTOCOL_VERSION = "1.0"  # of the wire alone; PROTOCOL.md says the same, held by a test.
+
+# Limits. A header of this size costs its reader under 10 MB whatever is in it.
+MAX_HEADER_BYTES = 64 * 1024
+MAX_BUFFERS = 16
+MAX_BUFFER_BYTES = 8 * 1024 * 1024
+MAX_CONTROL_BYTES = 1024 * 1024
+MAX_DEPTH = 6
+MAX_ITEMS = 4096  # of all maps and lists of a header together.
+MAX_DIMENSIONS = 4
+DTYPES = ("float32", "float16", "uint8", "int32", "float64")  # little-endian, C order
+
+# libzmq options by name, set on every socket of both sides. Measured: without heartbeats a stopped peer is never noticed;
+# a high-water mark of 1000 let one slow reader hold 1.2 GB.
+SOCKET_OPTIONS: Mapping[str, int] = {
+    "LINGER": 0,
+    "IMMEDIATE": 1,
+    "HANDSHAKE_IVL": 1000,
+    "HEARTBEAT_IVL": 500,
+    "HEARTBEAT_TIMEOUT": 1500,
+    "HEARTBEAT_TTL": 2000,
+    "SNDHWM": 64,
+    "RCVHWM": 64,
+    "MAXMSGSIZE": MAX_BUFFER_BYTES,
+}
+
+Array = npt.NDArray[Any]
+
+
+class ProtocolError(DubplateError):
+    """Bytes that are no message of this protocol."""
+
+    exit_code = ExitCode.INVALID_INPUT
+    code = "protocol"
+
+    def __init__(self, message: str, *, hint: str = "See PROTOCOL.md for the shape of a message.") -> None:
+        super().__init__(message, hint=hint)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One message as the codec sees it.
+
+    type: what it is, such as "job.submit".  id: the sender's; a reply carries its request's.  session: the backend's
+    run, "" before hello.  version: the sender's PROTOCOL_VERSION.  token: the connection file's secret, on requests.
+    body: plain values.  arrays: by field name.
+    """
+
+    type: str
+    id: str = ""
+    session: str = ""
+    version: str = PROTOCOL_VERSION
+    token: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+
+
+def pack(envelope: Envelope) -> list[bytes | memoryview]:
+    """`[header, buffer…]`, the buffers being views of the arrays' own memory where that is contiguous (no copy).
+
+    Raises ProtocolError where the message breaks a limit: better told by its sender than refused by its reader.
+    """
+    described, buffers = [], []
+    for name, array in envelope.arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise ProtocolError(f"Array {name!r} is {array.dtype}; the wire carries {', '.join(DTYPES)}.")
+        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+        if plain.nbytes > MAX_BUFFER_BYTES:
+            raise ProtocolError(
+                f"Array {name!r} has {plain.nbytes} bytes; a buffer holds {MAX_BUFFER_BYTES}.",
+                hint="Send a shorter range of frames.",
+            )
+        described.append({"name": name, "dtype": plain.dtype.name, "shape": list(plain.shape)})
+        buffers.append(memoryview(plain.reshape(-1).view(np.uint8)) if plain.size else b"")
+    fields = {"type": envelope.type, "id": envelope.id, "session": envelope.session, "version": envelope.version}
+    if envelope.token:
+        fields["token"] = envelope.token
+    try:
+        header = msgpack.packb({**fields, "body": dict(envelope.body), "arrays": described}, use_bin_type=True)
+    except (TypeError, ValueError, OverflowError, UnicodeEncodeError) as error:
+        raise ProtocolError(f"Message {envelope.type!r} cannot be packed: {error}.") from error
+    if len(header) > MAX_HEADER_BYTES:
+        raise ProtocolError(f"The header of {envelope.type!r} has {len(header)} bytes; it may have {MAX_HEADER_BYTES}.")
+    if len(buffers) > MAX_BUFFERS:
+        raise ProtocolError(f"Message {envelope.type!r} has {len(buffers)} arrays; it may have {MAX_BUFFERS}.")
+    return [header, *buffers]
+
+
+def unpack(parts: Sequence[Any]) -> Envelope:
+    """Read `[header, buffer…]` (bytes, memoryviews or zmq frames). The arrays are read-only views of the buffers.
+
+    Raises ProtocolError for anything that is not a message within the limits. Unknown header fields are ignored.
+    """
+    if not parts:
+        raise ProtocolError("The message is empty.")
+    header = _read_header(memoryview(parts[0]).cast("B"))
+    texts = {}
+    for name in ("type", "id", "session", "version", "token"):
+        value = header.get(name, "" if name == "token" else None)
+        if not isinstance(value, str):
+            raise ProtocolError(f"The header's {name!r} must be text.")
+        texts[name] = value
+    body = header.get("body", {})
+    if not isinstance(body, dict):
+        raise ProtocolError("The header's 'body' must be a map.")
+    arrays = _read_arrays(header.get("arrays", []), parts[1:])
+    return Envelope(**texts, body=body, arrays=arrays)
+
+
+def _read_header(data: memoryview) -> dict[str, Any]:
+    if data.nbytes > MAX_HEADER_BYTES:
+        raise ProtocolError(f"The header has {data.nbytes} bytes; it may have {MAX_HEADER_BYTES}.")
+    items = 0
+
+    def count(values: list[Any]) -> list[Any]:
+        nonlocal items
+        items += 1 + len(values)
+        if items > MAX_ITEMS:
+            raise ProtocolError(f"The header holds more than {MAX_ITEMS} values.")
+        return values
+
+    def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        count(pairs)
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if not isinstance(key, str):
+                raise ProtocolError("A map's keys must be text.")
+            if key in found:
+                raise ProtocolError(f"The key {key[:40]!r} stands twice in one map.")
+            found[key] = value
+        return found
+
+    def extension(*_: Any) -> Any:
+        raise ProtocolError("msgpack extension types are not part of this protocol.")
+
+    try:
+        header = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=False,  # `mapping` refuses other keys, and refuses by name.
+            object_pairs_hook=mapping,
+            list_hook=count,
+            ext_hook=extension,
+            max_str_len=MAX_HEADER_BYTES,
+            max_bin_len=0,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+            max_ext_len=0,
+        )
+    except ProtocolError:
+        raise
+    except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"The header is not msgpack within the limits: {type(error).__name__}.") from error
+    if not isinstance(header, dict):
+        raise ProtocolError("The header must be a map.")
+    _check_depth(header)
+    return header
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise ProtocolError(f"The header is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _read_arrays(described: Any, buffers: Sequence[Any]) -> dict[str, Array]:
+    if not isinstance(described, list) or len(described) != len(buffers):
+        raise ProtocolError(f"{len(buffers)} buffers came, and the header's 'arrays' does not describe as many.")
+    if len(buffers) > MAX_BUFFERS:
+        raise ProtocolError(f"The message has {len(buffers)} buffers; it may have {MAX_BUFFERS}.")
+    arrays: dict[str, Array] = {}
+    for description, buffer in zip(described, buffers, strict=True):
+        name, array = _read_array(description, memoryview(buffer).cast("B"))
+        if name in arrays:
+            raise ProtocolError(f"Array {name[:40]!r} stands twice.")
+        arrays[name] = array
+    return arrays
+
+
+def _read_array(description: Any, data: memoryview) -> tuple[str, Array]:
+    if not isinstance(description, dict):
+        raise ProtocolError("An array's description must be a map.")
+    name, dtype, shape = (description.get(key) for key in ("name", "dtype", "shape"))
+    if not isinstance(name, str):
+        raise ProtocolError("An array's name must be text.")
+    if dtype not in DTYPES:
+        raise ProtocolError(f"Array {name[:40]!r} has dtype {str(dtype)[:40]!r}; the wire carries {', '.join(DTYPES)}.")
+    plain = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+    if not plain or len(shape) > MAX_DIMENSIONS:
+        raise ProtocolError(f"Array {name[:40]!r} must have a shape of at most {MAX_DIMENSIONS} sizes.")
+    kind = np.dtype(dtype).newbyteorder("<")
+    if math.prod(shape) * kind.itemsize != data.nbytes or data.nbytes > MAX_BUFFER_BYTES:
+        raise ProtocolError(f"Array {name[:40]!r} of shape {shape} and {dtype} does not fit its {data.nbytes} bytes.")
+    array = np.frombuffer(data, dtype=kind).reshape(shape) if data.nbytes else np.empty(shape, kind)
+    array.flags.writeable = False
+    return name, array
+
+
+def check_version(theirs: str, *, own_name: str, their_name: str, own: str = PROTOCOL_VERSION) -> None:
+    """Refuse a version that this side cannot speak: another major, or another minor while the major is 0.
+
+    own_name, their_name: who speaks, such as "the add-on" and "the backend".
+    Raises ProtocolMismatch, naming both versions and which side to update.
+    """
+    numbers = _version_numbers(theirs)
+    if numbers is not None and _family(numbers) == _family(_version_numbers(own) or (0, 0)):
+        return
+    older = their_name if numbers is None or numbers < (_version_numbers(own) or (0, 0)) else own_name
+    raise ProtocolMismatch(
+        f"{their_name[0].upper()}{their_name[1:]} speaks Dubplate protocol {theirs[:20]!r}, {own_name} speaks {own!r}.",
+        hint=f"Update {older}, so that both come from the same Dubplate release.",
+    )
+
+
+def _version_numbers(text: str) -> tuple[int, int] | None:
+    major, _, minor = text.partition(".")
+    if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit() and len(text) <= 12):
+        return None
+    return int(major), int(minor)
+
+
+def _family(numbers: tuple[int, int]) -> tuple[int, ...]:
+    return numbers if numbers[0] == 0 else numbers[:1]
