@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A shot package into the scene: head, curves, camera, plate, sound and clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.shot import Shot
+from dubplate_shared.take import TRACKED
+
+from .camera import build_camera, pixel_aspect
+from .performance import write_take
+from .plate import show_plate
+from .rig import build_rig
+from .shot_link import ShotLink
+from .sound import add_sound
+from .timeline import set_timeline
+
+
+@dataclass(frozen=True)
+class Imported:
+    """armature: the head.  notes: sentences on what could not be had or does not agree; empty when all is well."""
+
+    armature: bpy.types.Object
+    camera: bpy.types.Object
+    notes: tuple[str, ...]
+
+
+def import_shot(path: Path | str, *, take: str = TRACKED) -> bpy.types.Object:
+    """Import a shot into the current scene.  Returns the armature. Raises InvalidInput."""
+    return import_with_notes(path, take=take).armature
+
+
+def import_with_notes(path: Path | str, *, take: str = TRACKED) -> Imported:
+    """As import_shot, and say what was left out. Nothing is added to the scene where the package cannot be read."""
+    shot = Shot.load(path)
+    performance = shot.take(take)
+    if shot.rig is None:
+        raise InvalidInput(f"{path} holds no head for Blender (head.npz).", hint="Track the shot again.")
+    scene = bpy.context.scene
+    name = shot.info.name
+    collection = bpy.data.collections.new(name)
+    scene.collection.children.link(collection)
+    armature = build_rig(shot.rig, f"HEAD_{name}", collection)
+    ShotLink.of_shot(shot, take).store(armature)
+    write_take(armature, shot, performance)
+    camera = build_camera(shot, f"CAM_{name}", collection, shot.frames)
+    scene.camera = camera
+    set_timeline(scene, shot.info, pixel_aspect(shot.track.intrinsics[0]))
+    notes = _media(scene, shot, camera)
+    if shot.track.distortion.any():
+        notes.append(
+            "The lens has distortion, which Blender's camera has not: the head may sit off the plate at the edges."
+        )
+    bpy.context.view_layer.objects.active = armature
+    armature.select_set(True)
+    return Imported(armature, camera, tuple(notes))
+
+
+def _media(scene: bpy.types.Scene, shot: Shot, camera: bpy.types.Object) -> list[str]:
+    """Plate and sound. The keys matter more than the pictures: what is missing is said, and the import goes on."""
+    notes = []
+    try:
+        clip = show_plate(camera, shot)
+        if tuple(clip.size) != (shot.info.width, shot.info.height):
+            notes.append(
+                f"Blender reads the plate as {clip.size[0]}x{clip.size[1]}; "
+                f"the shot is {shot.info.width}x{shot.info.height}."
+            )
+    except InvalidInput as error:
+        notes.append(f"{error.message} {error.hint}")
+    try:
+        if add_sound(scene, shot) is None:
+            notes.append("The shot has no sound.")
+    except InvalidInput as error:
+        notes.append(f"{error.message} {error.hint}")
+    return notes

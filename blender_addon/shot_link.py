@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an armature in the scene remembers of the shot that it came from: plain custom data, kept without the add-on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import bpy
+
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.shot import HeadIdentity, Shot
+
+_KEY = "dubplate"
+
+
+@dataclass(frozen=True)
+class ShotLink:
+    """path: the shot package.  take: what the curves were made from.  frame_count frames from first_frame on."""
+
+    path: str
+    name: str
+    head_kind: str
+    head_sha256: str
+    first_frame: int
+    frame_count: int
+    take: str
+
+    @property
+    def head(self) -> HeadIdentity:
+        return HeadIdentity(self.head_kind, self.head_sha256)
+
+    @property
+    def frames(self) -> range:
+        return range(self.first_frame, self.first_frame + self.frame_count)
+
+    @classmethod
+    def of_shot(cls, shot: Shot, take: str) -> ShotLink:
+        info = shot.info
+        path = str(shot.path.resolve())
+        return cls(path, info.name, info.head.kind, info.head.sha256, info.first_frame, info.frame_count, take)
+
+    @classmethod
+    def of(cls, armature: bpy.types.Object) -> ShotLink:
+        """Raises InvalidInput where the object is no imported head."""
+        if not is_linked(armature):
+            raise InvalidInput(
+                f"{armature.name} is no Dubplate head.",
+                hint="Select the armature that File > Import > Dubplate Shot made.",
+            )
+        stored = armature[_KEY].to_dict()
+        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+
+    def store(self, armature: bpy.types.Object) -> None:
+        armature[_KEY] = asdict(self)
+
+    def package(self) -> Path:
+        """Where the shot package is now. Raises InvalidInput where it is gone."""
+        path = Path(self.path)
+        beside = Path(bpy.data.filepath).parent / path.name
+        for candidate in (path, beside):
+            if candidate.is_dir():
+                return candidate
+        raise InvalidInput(
+            f"The shot package {path} is not there; the keys are kept.",
+            hint=f"Put {path.name} back, or beside the .blend.",
+        )
+
+    def load_shot(self) -> Shot:
+        """The shot, if its head is the one that was imported. Raises InvalidInput, HeadModelMismatch."""
+        shot = Shot.load(self.package())
+        self.head.require(shot.info.head, f"Shot {self.path}")
+        return shot
+
+
+def is_linked(thing: bpy.types.Object | None) -> bool:
+    """Whether `thing` is an armature that import_shot made."""
+    return thing is not None and thing.type == "ARMATURE" and _KEY in thing
+
+
+def heads(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """All imported heads of a scene, by name."""
+    return sorted((thing for thing in scene.objects if is_linked(thing)), key=lambda thing: thing.name)
+
+
+def find_head(context: bpy.types.Context, name: str = "") -> bpy.types.Object:
+    """The named head, the active one, the one whose mesh is active, or the only one. Raises InvalidInput."""
+    found = heads(context.scene)
+    if name:
+        found = [head for head in found if name in (head.name, ShotLink.of(head).name)]
+    active = getattr(context, "object", None)
+    for thing in (active, active.parent if active else None):
+        if thing in found:
+            return thing
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        what = f"no head named {name!r}" if name else "no Dubplate head"
+        raise InvalidInput(f"The scene has {what}.", hint="Import a shot: File > Import > Dubplate Shot.")
+    raise InvalidInput(
+        f"The scene has several heads: {', '.join(head.name for head in found)}.",
+        hint="Select one, or name it with --head.",
+    )

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blender in the test process: an empty scene before every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_shot import write_test_shot
+
+from dubplate_shared.shot import Shot
+
+
+@pytest.fixture
+def bpy():
+    """An empty scene; add-ons that a test enabled stay."""
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    return bpy
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Shot:
+    return write_test_shot(tmp_path)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head in Blender is the head model, number for number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_shot import make_rig
+
+
+def pose_in_blender(bpy, armature, expression, jaw, neck, eyes) -> np.ndarray:
+    """Vertices (V, 3) of the evaluated mesh, in the armature's space, for values set on properties and bones."""
+    from blender_addon.armature import expression_name
+    from blender_addon.axes import euler_from_axis_angle
+    from blender_addon.rig import head_mesh_of
+
+    for component, value in enumerate(expression):
+        armature[expression_name(component)] = float(value)
+    for bone, axis_angle in (("jaw", jaw), ("neck", neck), ("eye.L", eyes[:3]), ("eye.R", eyes[3:])):
+        armature.pose.bones[bone].rotation_euler = euler_from_axis_angle(np.asarray(axis_angle)[None])[0]
+    armature.update_tag()
+    bpy.context.view_layer.update()
+    mesh = head_mesh_of(armature).evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    found = np.zeros(3 * len(mesh.vertices), np.float32)
+    mesh.attributes["position"].data.foreach_get("vector", found)
+    return found.reshape(-1, 3)
+
+
+@pytest.mark.parametrize(("moving_joints", "tolerance_m"), [(False, 1e-6), (True, 1e-6)])
+def test_blender_poses_the_head_as_our_skinning_does(bpy, moving_joints, tolerance_m):
+    from blender_addon.rig import build_rig
+
+    rig = make_rig(moving_joints=moving_joints)
+    armature = build_rig(rig, "HEAD", bpy.context.scene.collection)
+    rng = np.random.default_rng(11)
+    worst = 0.0
+    for _ in range(25):
+        expression = rng.normal(0, 1.5, 100).clip(-10, 10)
+        jaw, neck = rng.normal(0, 0.35, 3), rng.normal(0, 0.3, 3)
+        eyes = rng.normal(0, 0.3, 6)
+        found = pose_in_blender(bpy, armature, expression, jaw, neck, eyes)
+        worst = max(worst, float(np.abs(found - rig.pose(expression, jaw, neck, eyes)).max()))
+    assert worst < tolerance_m
+
+
+def test_an_expression_of_nine_deviations_is_not_clamped(bpy):
+    from blender_addon.rig import build_rig
+
+    rig = make_rig()
+    armature = build_rig(rig, "HEAD", bpy.context.scene.collection)
+    expression = np.zeros(100)
+    expression[3], expression[97] = 9.0, -9.0
+    found = pose_in_blender(bpy, armature, expression, np.zeros(3), np.zeros(3), np.zeros(6))
+    assert np.abs(found - rig.pose(expression, np.zeros(3))).max() < 1e-6
