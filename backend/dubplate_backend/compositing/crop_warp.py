@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import cv2
 import numpy as np
+
 from dubplate_shared.errors import InvalidInput
 
 CHANNELS_AT_ONCE = 4  # cv2.warpAffine's border value has four components

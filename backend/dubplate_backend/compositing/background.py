@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The background test: where the filmed and the drawn frame agree that a pixel is background, the filmed one stays.
+
+Source: Dubbing for Everyone, section 3.7.  Pixels beside the face would otherwise move with the neural texture.
+The paper's segmentation network (BiSeNet) has no weights that may be shipped; by default MediaPipe's selfie
+segmentation finds the person, the rasterised head limits that to head and neck, and FaceMesh's oval is certain.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from dubplate_backend.compositing.crop_warp import Border, Box, Sampling, to_crop, to_plate
+from dubplate_backend.compositing.matte import at_frame_edge, crop_side, inside_distance, ramp
+
+CONTEXT = 2.0  # crop sides: the segmentation knows people by head and shoulders, not by a mouth
+SEGMENTED_SIZE = 256  # px, what MediaPipe's general model takes
+PERSON = 0.5
+HEAD_MARGIN = 0.03  # of the crop's side: beard and ears stand out from the head model
+HOLD_RAMP = 0.03  # of the crop's side
+
+
+class Segmenter(Protocol):
+    """Tells people from the rest, one picture at a time and with no memory of the last."""
+
+    def person(self, rgb: np.ndarray) -> np.ndarray:
+        """uint8 [256, 256, 3] -> float32 [256, 256], 1 = person."""
+        ...
+
+    def key(self) -> str:
+        """What fixes its answers, for a frame's hash."""
+        ...
+
+
+class SelfieSegmenter:
+    """MediaPipe's general selfie segmentation, whose weights come inside its wheel (Apache-2.0)."""
+
+    def __init__(self) -> None:
+        from mediapipe import __version__
+        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+        self._version = __version__
+        self._graph = SelfieSegmentation(model_selection=0)
+
+    def person(self, rgb: np.ndarray) -> np.ndarray:
+        return np.array(self._graph.process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
+
+    def key(self) -> str:
+        return f"mediapipe-selfie-general-{self._version}"
+
+    def close(self) -> None:
+        """Let go of the graph."""
+        self._graph.close()
+
+
+def person_in_box(segmenter: Segmenter, net_plate: np.ndarray, matrix: np.ndarray, box: Box) -> np.ndarray:
+    """The person as seen around the crop: bool [box.height, box.width].
+
+    net_plate: float32 [H, W, 3] in 0..1, the whole plate.  matrix: (2, 3) plate px -> the crop's unit square.
+    """
+    context = _widened(matrix, CONTEXT)
+    picture = to_crop(net_plate, context, SEGMENTED_SIZE)
+    mask = segmenter.person(np.round(np.clip(picture, 0.0, 1.0) * 255).astype(np.uint8))
+    around, laid = to_plate(mask, context, *net_plate.shape[:2], sampling=Sampling.LINEAR, border=Border.REPLICATE)
+    rows = slice(box.top - around.top, box.bottom - around.top)
+    columns = slice(box.left - around.left, box.right - around.left)
+    return laid[rows, columns] > PERSON
+
+
+def foreground(person: np.ndarray, head: np.ndarray, oval: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Face and neck: person and head agree, or the face oval says so.  All bool [h, w]."""
+    reach = max(1, round(HEAD_MARGIN * crop_side(matrix)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    near_head = cv2.dilate(head.astype(np.uint8), disc).astype(bool)
+    return (person & near_head) | oval
+
+
+def hold_matte(
+    filmed: np.ndarray, drawn: np.ndarray, box: Box, matrix: np.ndarray, height: int, width: int
+) -> np.ndarray:
+    """How much of the plate is kept: float32 [h, w], 0 on anything that either frame calls face or neck.
+
+    filmed, drawn: foreground of the two frames, bool [h, w].  The matte rises inside the background, where both
+    pictures show the same things, so that no old chin shines through.
+    """
+    side = crop_side(matrix)
+    distance = inside_distance(~filmed & ~drawn, at_frame_edge(box, height, width), side)
+    return ramp(distance, HOLD_RAMP * side)
+
+
+def _widened(matrix: np.ndarray, factor: float) -> np.ndarray:
+    """The matrix of a square `factor` times as wide about the same centre."""
+    wide = np.asarray(matrix, np.float64) / factor
+    wide[:, 2] += 0.5 - 0.5 / factor
+    return wide

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The soft matte: how much of each plate pixel the drawn face replaces.
+
+The support is the mask that the renderer may redraw, which depends on no jaw.  Its edge is rounded, drawn in by a
+little over one pixel of the crop (so that nothing the renderer copied from outside its mask is used), and then rises
+smoothly inside it: the matte is exactly 0 from the mask's edge outwards.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from dubplate_backend.compositing.crop_warp import Border, Box, Sampling, to_plate
+
+ROUNDING = 1.0  # crop px, sigma: a mask of few pixels has stairs, the plate must not show them
+EROSION = 1.5  # crop px
+RAMP = 0.06  # of the crop's side: about the width of a lip, so that skin shading has room to meet
+
+
+def soft_matte(mask: np.ndarray, matrix: np.ndarray, height: int, width: int) -> tuple[Box, np.ndarray]:
+    """The matte over the plate.
+
+    mask: [S, S] bool.  matrix: (2, 3) plate px -> unit square.
+    Returns the crop's box in the plate and float32 [box.height, box.width] in 0..1.
+    """
+    size = mask.shape[0]
+    rounded = _rounded(mask)
+    box, support = to_plate(rounded, matrix, height, width, sampling=Sampling.LINEAR, border=Border.ZERO)
+    if box.empty:
+        return box, support
+    side = crop_side(matrix)
+    distance = inside_distance(support > 0.5, at_frame_edge(box, height, width), side)
+    return box, ramp(distance - EROSION * side / size, RAMP * side)
+
+
+def _rounded(mask: np.ndarray) -> np.ndarray:
+    """[S, S] float 0..1, nowhere above one half outside the mask."""
+    solid = mask.astype(np.float32)
+    return np.minimum(cv2.GaussianBlur(solid, (0, 0), ROUNDING, borderType=cv2.BORDER_CONSTANT), solid)
+
+
+def crop_side(matrix: np.ndarray) -> float:
+    """Side of the crop square, plate px."""
+    return 1.0 / math.sqrt(abs(np.linalg.det(np.asarray(matrix, np.float64)[:, :2])))
+
+
+def at_frame_edge(box: Box, height: int, width: int) -> tuple[bool, bool, bool, bool]:
+    """Which sides of the box (top, bottom, left, right) are the plate's own edge, where a mask goes on unseen."""
+    return box.top == 0, box.bottom == height, box.left == 0, box.right == width
+
+
+def inside_distance(inside: np.ndarray, continues: tuple[bool, bool, bool, bool], reach_px: float) -> np.ndarray:
+    """Distance of each pixel inside to the nearest pixel outside, px; 0 outside.
+
+    continues: the sides (top, bottom, left, right) beyond which the region is taken to go on; beyond the others there
+    is nothing.  reach_px: distances beyond it need not be right.
+    """
+    margin = max(1, math.ceil(reach_px))
+    padded = inside.astype(np.uint8)
+    for side, goes_on in enumerate(continues):
+        amount = [0, 0, 0, 0]
+        amount[side] = margin if goes_on else 1
+        kind = cv2.BORDER_REPLICATE if goes_on else cv2.BORDER_CONSTANT
+        padded = cv2.copyMakeBorder(padded, *amount, kind, value=0)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    top, left = (margin if continues[0] else 1), (margin if continues[2] else 1)
+    return distance[top : top + inside.shape[0], left : left + inside.shape[1]]
+
+
+def ramp(distance: np.ndarray, width: float) -> np.ndarray:
+    """0 up to distance 0, 1 from `width` on, between them a cubic with level ends: no visible edge at either."""
+    t = np.clip(distance / max(width, 1e-6), 0.0, 1.0).astype(np.float32)
+    return t * t * (3.0 - 2.0 * t)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plates of a shot, whatever they are stored as: a video, or a sequence of EXR or PNG files.
+
+A plate keeps its pixels as they are stored (EXR half or float, with their NaN, infinities and negatives); 8-bit
+pictures become v/255 in half, from which every one of the 256 levels is recovered exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dubplate_backend.plates.colour import PICTURE, VIDEO, PlateColour
+from dubplate_backend.plates.exr import Windows, rate_attribute, read_exr, time_code
+from dubplate_backend.plates.footage import Footage
+from dubplate_backend.plates.time_code import advanced
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.shot import Shot
+
+PLATES_KEPT = 8  # a window of five and its neighbours, so that each plate is decoded once when frames come in order
+EIGHT_BIT = (np.arange(256, dtype=np.float32) / 255).astype(np.float16)  # [256] level -> half
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One plate.  rgb: [H, W, 3] float16 or float32 as stored.  alpha: [H, W] of the same type, where there is one.
+
+    windows: where these pixels lie; attributes: what travels to the result.
+    """
+
+    frame: int
+    rgb: np.ndarray
+    colour: PlateColour
+    windows: Windows
+    alpha: np.ndarray | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def sha256(self) -> str:
+        """Hash of its pixel bits, their type and their place."""
+        digest = hashlib.sha256(f"{self.rgb.dtype.str}|{self.rgb.shape}|{self.windows}|{self.colour}".encode())
+        digest.update(np.ascontiguousarray(self.rgb).data)
+        if self.alpha is not None:
+            digest.update(np.ascontiguousarray(self.alpha).data)
+        return digest.hexdigest()
+
+    def net(self) -> np.ndarray:
+        """The display window as a network sees it: float32 [H, W, 3], 0..1.
+
+        Beyond the data window the edge goes on; not-a-number becomes 0.
+        """
+        values = np.clip(np.nan_to_num(self.colour.encode(self.rgb), nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+        left, top, right, bottom = self.windows.display
+        if self.windows.data == self.windows.display:
+            return values
+        columns = np.clip(np.arange(left, right + 1) - self.windows.data[0], 0, values.shape[1] - 1)
+        rows = np.clip(np.arange(top, bottom + 1) - self.windows.data[1], 0, values.shape[0] - 1)
+        return values[rows[:, None], columns]
+
+
+class ShotPlates:
+    """Plates of a shot by frame number; a few are kept, so memory does not grow with the shot."""
+
+    def __init__(self, shot: Shot) -> None:
+        """Raises InvalidInput (FootageError for a video) where the plates are not there or do not fit the shot."""
+        self._shot = shot
+        self._path = shot.plate_path()
+        self._kept: OrderedDict[int, Plate] = OrderedDict()
+        self._lock = Lock()
+        self._footage = Footage.open(self._path) if shot.info.plate.kind == "video" else None
+        if self._footage is not None and self._footage.count < shot.info.frame_count:
+            raise InvalidInput(
+                f"{self._path.name} has {self._footage.count} frames, shot {shot.info.name} has"
+                f" {shot.info.frame_count}.", hint="Put the footage back that was tracked, or track the shot again.")
+
+    def __enter__(self) -> ShotPlates:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the footage and of what is kept."""
+        self._kept.clear()
+        if self._footage is not None:
+            self._footage.close()
+
+    def plate(self, frame: int) -> Plate:
+        """The plate of a frame number. Raises InvalidInput outside the shot, and where it cannot be read."""
+        index = self._shot.index(frame)
+        with self._lock:
+            if frame in self._kept:
+                self._kept.move_to_end(frame)
+                return self._kept[frame]
+            plate = self._checked(self._read(frame, index))
+            self._kept[frame] = plate
+            while len(self._kept) > PLATES_KEPT:
+                self._kept.popitem(last=False)
+            return plate
+
+    def net(self, frame: int) -> np.ndarray:
+        """As `Plate.net`, by frame number: what renderers ask for."""
+        return self.plate(frame).net()
+
+    def missing(self, frames: tuple[int, ...]) -> tuple[int, ...]:
+        """Which of these frames have no file; a video has them all."""
+        if self._footage is not None:
+            return ()
+        return tuple(frame for frame in frames if not sequence_file(self._path, frame).exists())
+
+    def _read(self, frame: int, index: int) -> Plate:
+        if self._footage is not None:
+            picture = self._footage.frame(index)
+            colour = PlateColour.named(self._shot.info.plate.colour_space or VIDEO)
+            return self._plate(frame, index, EIGHT_BIT[picture], colour)
+        path = sequence_file(self._path, frame)
+        if path.suffix.lower() == ".exr":
+            return self._read_exr(frame, index, path)
+        rgb, alpha = read_picture(path)
+        colour = PlateColour.named(self._shot.info.plate.colour_space or PICTURE)
+        return self._plate(frame, index, rgb, colour, alpha)
+
+    def _plate(
+        self, frame: int, index: int, rgb: np.ndarray, colour: PlateColour, alpha: np.ndarray | None = None
+    ) -> Plate:
+        attributes = {**self._time(index), **colour.attributes(), "pixelAspectRatio": self._shot.info.pixel_aspect}
+        return Plate(frame, rgb, colour, Windows.of_size(*rgb.shape[:2]), alpha, attributes)
+
+    def _read_exr(self, frame: int, index: int, path: Path) -> Plate:
+        exr = read_exr(path)
+        first = exr.parts[0]
+        colour = PlateColour.of_exr(exr.attributes, self._shot.info.plate.colour_space)
+        attributes = {**self._time(index), **colour.attributes(), **exr.attributes}
+        return Plate(frame, first.rgb(), colour, exr.windows, first.channels.get("A"), attributes)
+
+    def _time(self, index: int) -> dict[str, Any]:
+        info = self._shot.info
+        attributes: dict[str, Any] = {"framesPerSecond": rate_attribute(info.rate.num, info.rate.den)}
+        if info.timecode:
+            hours, minutes, seconds, frame, drop = advanced(info.timecode, index, info.rate.fps)
+            attributes["timeCode"] = time_code(hours, minutes, seconds, frame, drop_frame=drop)
+        return attributes
+
+    def _checked(self, plate: Plate) -> Plate:
+        left, top, right, bottom = plate.windows.display
+        size, wanted = (right - left + 1, bottom - top + 1), (self._shot.info.width, self._shot.info.height)
+        if size != wanted:
+            raise InvalidInput(
+                f"Plate {plate.frame} is {size[0]}x{size[1]}, shot {self._shot.info.name} was tracked at"
+                f" {wanted[0]}x{wanted[1]}.", hint="Put the plates back that were tracked, or track the shot again.")
+        return plate
+
+
+def sequence_file(pattern: Path, frame: int) -> Path:
+    """name.####.exr and 1001 -> name.1001.exr. Raises InvalidInput where the pattern has no #."""
+    if "#" not in pattern.name:
+        raise InvalidInput(f"{pattern.name} has no #### for the frame number.", hint="Write it as name.####.exr.")
+    return pattern.with_name(re.sub("#+", lambda run: f"{frame:0{len(run[0])}d}", pattern.name, count=1))
+
+
+def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """An 8- or 16-bit picture: [H, W, 3] half (8 bit) or float (16 bit) in 0..1, and its alpha if it has one."""
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
+    if stored is None:
+        raise InvalidInput(f"{path} {'cannot be read' if path.exists() else 'does not exist'}.",
+                           hint="Check the sequence for holes and broken files.")
+    channels = stored.reshape(*stored.shape[:2], -1)
+    if channels.shape[2] == 1:
+        channels = np.repeat(channels, 3, axis=2)
+    values = EIGHT_BIT[channels] if stored.dtype == np.uint8 else (channels / np.float32(65535)).astype(np.float32)
+    return np.ascontiguousarray(values[..., 2::-1]), values[..., 3] if values.shape[2] == 4 else None

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SMPTE time code of a frame, counted from the shot's start (SMPTE ST 12-1; ";" marks drop-frame)."""
+
+from __future__ import annotations
+
+import re
+
+from dubplate_shared.errors import InvalidInput
+
+_TEXT = re.compile(r"^(\d\d):(\d\d):(\d\d)([:;.])(\d\d)$")
+FRAMES_DROPPED_AT_30 = 2  # frame numbers 0 and 1 of each minute but every tenth, at 29.97; twice that at 59.94
+
+
+def advanced(start: str, frames: int, fps: float) -> tuple[int, int, int, int, bool]:
+    """The time code `frames` after `start` ("HH:MM:SS:FF"): hours, minutes, seconds, frame, drop-frame.
+
+    Raises InvalidInput where `start` is no time code of that rate.
+    """
+    found = _TEXT.match(start)
+    per_second = round(fps)
+    if not found or int(found[5]) >= per_second:
+        raise InvalidInput(f"{start!r} is no time code at {fps:g} frames a second.", hint="Write it as HH:MM:SS:FF.")
+    hours, minutes, seconds, frame = (int(found[group]) for group in (1, 2, 3, 5))
+    drop = FRAMES_DROPPED_AT_30 * (per_second // 30) if found[4] in ";." else 0
+    all_minutes = 60 * hours + minutes
+    number = (all_minutes * 60 + seconds) * per_second + frame - drop * (all_minutes - all_minutes // 10) + frames
+    if drop:
+        ten_minutes = 600 * per_second - 9 * drop
+        minute = 60 * per_second - drop
+        tens, rest = divmod(number, ten_minutes)
+        number += drop * 9 * tens + (drop * ((rest - drop) // minute) if rest >= drop else 0)
+    total_seconds, frame = divmod(number, per_second)
+    return total_seconds // 3600 % 24, total_seconds // 60 % 60, total_seconds % 60, frame, bool(drop)
