@@ -2,8 +2,8 @@
 """The one place where Dubplate's axes meet Blender's.
 
 Dubplate's camera looks along +z with y down (OpenCV). Blender's scene has z up, and here the shot's camera stands at
-the origin and looks along +Y, so that depth is Y and height is Z. The head's own space (Y up, Z out of the face) is kept
-inside the armature: a bone's local rotation is then the head model's rotation, number for number.
+the origin and looks along +Y, so that depth is Y and height is Z. The head's own space (Y up, Z out of the face) is
+kept inside the armature: a bone's local rotation is then the head model's rotation, number for number.
 """
 
 from __future__ import annotations

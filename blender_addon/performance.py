@@ -2,8 +2,8 @@
 """A take as curves on the armature, and back: what is keyed in Blender is what the backend draws.
 
 Values on a frame survive the way there and back to float32's resolution (1e-6). Reading has two ways with the same
-result: the F-curves themselves where they alone decide, and otherwise Blender's evaluation frame by frame (NLA, drivers,
-constraints).
+result: the F-curves themselves where they alone decide, and otherwise Blender's evaluation frame by frame (NLA,
+drivers, constraints).
 """
 
 from __future__ import annotations
