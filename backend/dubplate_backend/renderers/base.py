@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from dubplate_backend.renderers.presets import Preset
 from dubplate_shared.progress import Stop
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
-
-from dubplate_backend.renderers.presets import Preset
 
 Array = npt.NDArray[Any]
 Plates = Callable[[int], Array]  # frame number -> [H, W, 3], uint8 or display-referred floats in 0..1

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From crops, texture coordinates and texture to what the generator eats (DfE section 3.3, systems 1.1.6).
+
+Pictures are -1..1 here. Inside the redraw mask a frame shows texels where the head is and a smooth continuation of its
+surroundings where it is not; outside it shows what was filmed.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dubplate_backend.renderers.neural_texture.geometry import Bool
+
+SMALLEST_FILL = 4  # px: the coarsest level of the fill
+
+
+def to_signed(picture: Tensor) -> Tensor:
+    """uint8 0..255 to float32 -1..1."""
+    return picture.to(torch.float32) * (2.0 / 255.0) - 1.0
+
+
+def base_picture(rgb: Tensor, filled: Tensor, texels: Tensor, face: Tensor, mask: Tensor) -> Tensor:
+    """The textured head in its surroundings: what the generator draws on.
+
+    rgb, filled: [N, 3, S, S] -1..1.  texels: [N, C, S, S].  face, mask: [N, S, S] bool.  Returns [N, 3, S, S].
+    """
+    inside = torch.where(face[:, None], texels[:, :3], filled)
+    return torch.where(mask[:, None], inside, rgb)
+
+
+def frame_features(base: Tensor, texels: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
+    """Stack one frame's channels: base RGB, the other texels inside the mask, the mask, the reference's RGB.
+
+    base, reference: [N, 3, S, S].  texels: [N, C, S, S].  mask: [N, S, S] bool.  Returns [N, C + 4, S, S].
+    """
+    inside = mask[:, None].to(base.dtype)
+    return torch.cat((base, texels[:, 3:] * inside, inside, reference), dim=1)
+
+
+def fill_mask(rgb: npt.NDArray[np.uint8], mask: Bool) -> npt.NDArray[np.uint8]:
+    """`rgb` with the mask filled from its surroundings by a pull-push pyramid.  rgb: [S, S, 3].  mask: [S, S].
+
+    Colours are averaged down with the mask's pixels left out, then each hole takes the next coarser level.
+    """
+    weight = (~mask).astype(np.float32)
+    levels = [(rgb.astype(np.float32) * weight[..., None], weight)]
+    while levels[-1][1].shape[0] > SMALLEST_FILL:
+        levels.append(tuple(cv2.pyrDown(plane) for plane in levels[-1]))
+    colour, weight = levels[-1]
+    filled = _normalised(colour, weight, colour.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6))
+    for colour, weight in reversed(levels[:-1]):
+        coarse = cv2.pyrUp(filled, dstsize=weight.shape[::-1])
+        known = np.clip(weight, 0.0, 1.0)[..., None]
+        filled = known * _normalised(colour, weight, 0.0) + (1.0 - known) * coarse
+    return np.where(mask[..., None], np.clip(np.rint(filled), 0, 255), rgb).astype(np.uint8)
+
+
+def _normalised(
+    colour: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], otherwise: npt.NDArray[np.float32] | float
+) -> npt.NDArray[np.float32]:
+    divided = colour / np.maximum(weight, 1e-6)[..., None]
+    return np.where(weight[..., None] > 1e-6, divided, otherwise).astype(np.float32)
+
+
+def window_indices(index: int, usable: npt.NDArray[np.bool_], window: int) -> tuple[int, ...]:
+    """The `window` frames around `index`, clamped to the shot; one without a face gives way to the nearest usable
+    frame on the way to the centre.  usable: (T,) bool.
+    """
+    half = window // 2
+    members = []
+    for offset in range(-half, half + 1):
+        step = (offset > 0) - (offset < 0)
+        member = min(max(index + offset, 0), len(usable) - 1)
+        while member != index and not usable[member]:
+            member -= step
+        members.append(member)
+    return tuple(members)

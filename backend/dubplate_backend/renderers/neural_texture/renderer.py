@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws a take over a shot with an actor's texture and generator.
+
+A frame's pixels come from the window centred on it, drawn in a batch of fixed size with a fixed number of threads:
+they are the same bits however the frame is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.renderers.base import Plates, RenderedFrame
+from dubplate_backend.renderers.neural_texture.crops import crop_picture
+from dubplate_backend.renderers.neural_texture.generator import Generator
+from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, grow, matte
+from dubplate_backend.renderers.neural_texture.inputs import (
+    base_picture,
+    fill_mask,
+    frame_features,
+    to_signed,
+    window_indices,
+)
+from dubplate_backend.renderers.neural_texture.references import assign_references, reference_bank
+from dubplate_backend.renderers.neural_texture.threads import fixed_threads
+from dubplate_backend.renderers.neural_texture.weights import load_weights
+from dubplate_backend.renderers.presets import Preset, preset
+from dubplate_backend.speech.mel import BANDS, WINDOW_COLUMNS, mel, mel_window
+from dubplate_backend.speech.sound import audio
+from dubplate_backend.texture.sampling import sample_texture
+from dubplate_shared.actor import ActorInfo
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import sha256_arrays
+from dubplate_shared.progress import Stop, check
+from dubplate_shared.shot import Shot
+from dubplate_shared.take import TRACKED, Take
+
+NAME = "neural_texture"
+VERSION = 1  # raised when the same weights would draw other bits
+FEATHER = 0.06  # of the crop: how far the matte ramps inside its support
+DRAWN_MARGIN = 0.03  # of the crop: soft skin beside the filmed or drawn mouth region that is redrawn with it
+
+
+@dataclass(frozen=True)
+class PreparedFrame:
+    """One frame's share of a window's input, computed once however many windows hold it."""
+
+    features: Tensor  # [C, S, S]
+    base: Tensor  # [3, S, S] -1..1
+    rgb: npt.NDArray[np.uint8]  # [S, S, 3] as filmed
+    mask: npt.NDArray[np.bool_]  # [S, S]
+    alpha: npt.NDArray[np.float32]  # [S, S]
+    view: HeadView
+
+
+class NeuralTextureRenderer:
+    """Implements `renderers.base.Renderer`."""
+
+    def __init__(self, preset: Preset, texels: Tensor, generator: Generator, head: HeadModel) -> None:
+        """texels: [C, R, R].  generator: of the same preset, in eval mode."""
+        self.preset = preset
+        self.head = head
+        self._texels = texels
+        self._generator = generator
+        self._geometry = HeadGeometry(head, preset.crop_size)
+
+    @classmethod
+    def load(cls, folder: Path, info: ActorInfo, head: HeadModel) -> NeuralTextureRenderer:
+        """Read an actor of this renderer. Raises HeadModelMismatch, InvalidInput."""
+        head.require(info.head.sha256, f"Actor {info.name}")
+        size = preset(info.preset)
+        texels, generator = load_weights(folder, size)
+        return cls(size, texels, generator, head)
+
+    def renderer_key(self) -> str:
+        """Hash of weights, texture, head, preset, versions: all that fixes bits besides shot, take and plates."""
+        arrays = {name: tensor.numpy() for name, tensor in self._generator.state_dict().items()}
+        arrays["texels"] = self._texels.numpy()
+        facts = {
+            "renderer": NAME,
+            "version": VERSION,
+            "preset": asdict(self.preset),
+            "head": self.head.sha256,
+            "weights": sha256_arrays(arrays),
+            "torch": torch.__version__,
+            "matte": [FEATHER, DRAWN_MARGIN],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def frames_read(self, shot: Shot, frame: int) -> tuple[int, ...]:
+        """Frames whose track, take or plate `frame` depends on: its window and that window's references."""
+        plan = _Plan.of(shot, self.preset)
+        members = plan.window(shot.index(frame))
+        read = {*members, *(int(plan.references[member]) for member in members)}
+        return tuple(sorted(shot.info.first_frame + index for index in read))
+
+    def render(
+        self, shot: Shot, take: Take, frames: Sequence[int], plates: Plates, stop: Stop
+    ) -> Iterator[RenderedFrame]:
+        """Yield the frames asked for in order; those without a face are left out.
+
+        plates: frame number -> [H, W, 3] uint8 or floats 0..1.  Sound comes from the take's origin ("audio"), or for
+        the tracked take from the shot; without any, the code learned for no sound stands in.
+        Raises HeadModelMismatch, InvalidInput, Cancelled.
+        """
+        self.head.require(shot.info.head.sha256, f"Shot {shot.info.name}")
+        shot.checked(take)
+        plan = _Plan.of(shot, self.preset)
+        wanted = [index for index in shot.indices(frames) if plan.usable[index]]
+        spectrogram = _spectrogram(shot, take)
+        crops: dict[int, npt.NDArray[np.uint8]] = {}  # reference crops, at most the bank's count
+        prepared: dict[int, PreparedFrame] = {}
+        batch = self.preset.batch_windows
+        for start in range(0, len(wanted), batch):
+            check(stop)
+            centres = wanted[start : start + batch]
+            windows = [plan.window(index) for index in centres]
+            needed = {member for window in windows for member in window}
+            with fixed_threads(self.preset.threads), torch.inference_mode():
+                prepared = {
+                    index: prepared.get(index) or self._prepare(shot, take, index, plan, crops, plates)
+                    for index in sorted(needed)
+                }
+                drawn = self._draw(windows, prepared, self._sound(shot, centres, spectrogram))
+            for index, picture in zip(centres, drawn, strict=False):
+                yield self._finish(shot.info.first_frame + index, prepared[index], picture)
+
+    def _prepare(
+        self, shot: Shot, take: Take, index: int, plan: _Plan, crops: dict[int, npt.NDArray[np.uint8]], plates: Plates
+    ) -> PreparedFrame:
+        """Rasterise the filmed and the take's head, fill the mask, sample the texture: one frame alone."""
+        track, size = shot.track, self.preset.crop_size
+
+        def filmed(at: int) -> npt.NDArray[np.uint8]:
+            return crop_picture(plates(shot.info.first_frame + at), shot.crop[at], size)
+
+        reference = int(plan.references[index])
+        if reference not in crops:
+            crops[reference] = filmed(reference)
+        rgb = filmed(index)
+        mask = self._geometry.redraw_mask(track, shot.crop, index)
+        was = self._geometry.view(track, shot.crop, index, expression=track.expression[index], jaw=track.jaw[index])
+        view = self._geometry.view(
+            track,
+            shot.crop,
+            index,
+            expression=take.expression[index],
+            jaw=take.jaw[index],
+            eyes=None if take.eyes is None else take.eyes[index],
+        )
+        face, inside = torch.from_numpy(view.face)[None], torch.from_numpy(mask)[None]
+        texels = sample_texture(self._texels, torch.from_numpy(view.uv)[None], face)
+        base = base_picture(_planes(rgb), _planes(fill_mask(rgb, mask)), texels, face, inside)
+        features = frame_features(base, texels, inside, _planes(crops[reference]))
+        drawn = grow(was.regions["redraw"] | view.regions["redraw"], round(DRAWN_MARGIN * size))
+        return PreparedFrame(features[0], base[0], rgb, mask, matte(mask, drawn, FEATHER * size), view)
+
+    def _sound(
+        self, shot: Shot, centres: list[int], spectrogram: npt.NDArray[np.float32] | None
+    ) -> tuple[Tensor, Tensor]:
+        """mel [B, 80, 16] and heard [B] of a whole batch, the last window repeated."""
+        count = self.preset.batch_windows
+        if spectrogram is None:
+            return torch.zeros(count, BANDS, WINDOW_COLUMNS), torch.zeros(count, dtype=torch.bool)
+        middle = [float(shot.track.time[index]) + 0.5 / shot.info.rate.fps for index in _padded(centres, count)]
+        windows = np.stack([mel_window(spectrogram, time_s) for time_s in middle])
+        return torch.from_numpy(windows), torch.ones(count, dtype=torch.bool)
+
+    def _draw(
+        self, windows: list[tuple[int, ...]], prepared: dict[int, PreparedFrame], sound: tuple[Tensor, Tensor]
+    ) -> npt.NDArray[np.float32]:
+        """The centre frames [B, S, S, 3], 0..1, of a batch that is always whole."""
+        batch = _padded(windows, self.preset.batch_windows)
+        features = torch.stack([torch.stack([prepared[member].features for member in window]) for window in batch])
+        base = torch.stack([torch.stack([prepared[member].base for member in window]) for window in batch])
+        drawn = self._generator(features, base, *sound)[:, self.preset.window // 2]  # [B, 3, S, S]
+        return ((drawn + 1.0) / 2.0).clamp(0.0, 1.0).permute(0, 2, 3, 1).contiguous().numpy()
+
+    def _finish(self, frame: int, prepared: PreparedFrame, picture: npt.NDArray[np.float32]) -> RenderedFrame:
+        """Outside the mask the filmed crop stands."""
+        filmed = prepared.rgb.astype(np.float32) / np.float32(255.0)
+        regions = {name: prepared.view.regions[name] for name in ("lips", "mouth", "teeth")}
+        return RenderedFrame(
+            frame=frame,
+            rgb=np.where(prepared.mask[..., None], picture, filmed),
+            alpha=prepared.alpha,
+            mask=prepared.mask,
+            uv=prepared.view.uv,
+            face=prepared.view.face,
+            regions=regions,
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What of a shot each frame needs, from the filmed track alone."""
+
+    usable: npt.NDArray[np.bool_]  # [T]
+    references: npt.NDArray[np.intp]  # [T]
+    size: int
+
+    @classmethod
+    def of(cls, shot: Shot, preset: Preset) -> _Plan:
+        usable = shot.track.confidence > 0
+        if not usable.any():
+            raise InvalidInput(f"Shot {shot.info.name} has no frame with a face.", hint="Track the shot again.")
+        bank = reference_bank(shot.track, np.flatnonzero(usable), preset.references)
+        return cls(usable, assign_references(shot.track, bank), preset.window)
+
+    def window(self, index: int) -> tuple[int, ...]:
+        return window_indices(index, self.usable, self.size)
+
+
+def _spectrogram(shot: Shot, take: Take) -> npt.NDArray[np.float32] | None:
+    """Mel of the voice that belongs to the take, or None."""
+    named = take.origin.get("audio")
+    path = shot.resolve(str(named)) if named else (shot.audio_path() if take.name == TRACKED else None)
+    return None if path is None else mel(*audio(path))
+
+
+def _padded(items: list[Any], count: int) -> list[Any]:
+    """`items` with the last repeated up to `count`."""
+    return items + [items[-1]] * (count - len(items))
+
+
+def _planes(picture: npt.NDArray[np.uint8]) -> Tensor:
+    """[S, S, 3] uint8 to [1, 3, S, S] in -1..1."""
+    return to_signed(torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous())

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training data: every usable frame of the shots as a crop with its head's geometry, made once and memory-mapped.
+
+An iteration then neither decodes nor rasterises, and memory does not grow with the footage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dubplate_backend.renderers.base import Plates
+from dubplate_backend.renderers.neural_texture.crops import crop_picture
+from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView
+from dubplate_backend.renderers.neural_texture.inputs import fill_mask, to_signed, window_indices
+from dubplate_backend.renderers.neural_texture.references import (
+    assign_references,
+    mouth_opening,
+    reference_bank,
+    reference_scores,
+)
+from dubplate_backend.renderers.presets import Preset
+from dubplate_backend.speech.mel import BANDS, WINDOW_COLUMNS, mel, mel_window
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import sha256_arrays
+from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, silent
+from dubplate_shared.shot import Shot
+
+Array = npt.NDArray[Any]
+Sound = tuple[Array, int]  # mono samples, rate
+
+# Bits of a pixel's flags.
+FACE, MASK, LOWER_FACE, LIPS, MOUTH = 1, 2, 4, 8, 16
+UV_STEPS = 65535  # texture coordinates are kept in 16 bits: 1/256 of a texel
+LEAST_FRAMES = 10  # fewer usable frames cannot be split into training and held-out ones
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Some frames of a shot as the losses see them.  N frames."""
+
+    rgb: Tensor  # [N, 3, S, S] -1..1
+    filled: Tensor  # [N, 3, S, S] the mask filled from its surroundings
+    uv: Tensor  # [N, S, S, 2]
+    flags: Tensor  # [N, S, S] uint8
+
+    def has(self, bit: int) -> Tensor:
+        """[N, S, S] bool."""
+        return (self.flags & bit) > 0
+
+
+@dataclass(frozen=True)
+class ShotCrops:
+    """One shot's frames on disk. Arrays are memory-mapped; indices are those of the track."""
+
+    shot: Shot
+    rgb: Array  # [T, S, S, 3] uint8
+    filled: Array  # [T, S, S, 3] uint8
+    uv: Array  # [T, S, S, 2] uint16
+    flags: Array  # [T, S, S] uint8
+    mel: Array | None  # [T, 80, 16] float32, None where the shot is silent
+    usable: npt.NDArray[np.bool_]  # [T] a face was tracked
+    train: npt.NDArray[np.intp]
+    held_out: npt.NDArray[np.intp]
+    bank: npt.NDArray[np.intp]  # reference frames, from `train`
+    assigned: npt.NDArray[np.intp]  # [T] each frame's reference
+    choices: npt.NDArray[np.intp]  # [T, K] each frame's K best references, for training
+
+    def frames(self, indices: npt.NDArray[np.intp]) -> Frames:
+        """Load frames by index."""
+        return Frames(
+            rgb=_pictures(self.rgb[indices]),
+            filled=_pictures(self.filled[indices]),
+            uv=torch.from_numpy(self.uv[indices].astype(np.float32) / UV_STEPS),
+            flags=torch.from_numpy(np.ascontiguousarray(self.flags[indices])),
+        )
+
+    def pictures(self, indices: npt.NDArray[np.intp]) -> Tensor:
+        """[N, 3, S, S] -1..1: the filmed crops alone."""
+        return _pictures(self.rgb[indices])
+
+    def window(self, index: int, size: int) -> npt.NDArray[np.intp]:
+        """The frames around `index`. In training they stay within the training frames."""
+        usable = self.usable.copy()
+        if index in self.train:
+            usable[self.held_out] = False
+        return np.array(window_indices(index, usable, size), np.intp)
+
+    def mouth_opening(self) -> npt.NDArray[np.float64]:
+        """(T,) filmed lip gap."""
+        return mouth_opening(self.shot.track)
+
+
+def build_crops(
+    shot: Shot,
+    folder: Path,
+    *,
+    geometry: HeadGeometry,
+    preset: Preset,
+    plates: Plates,
+    sound: Sound | None,
+    held_out: float,
+    reference_choices: int,
+    progress: ProgressCallback = silent,
+    stop: Stop,
+) -> ShotCrops:
+    """Make, or find again in `folder`, the crops of a shot.
+
+    plates: frame number -> uint8 [H, W, 3].  held_out: last share of the usable frames.
+    Raises InvalidInput where fewer than LEAST_FRAMES frames have a face, Cancelled.
+    """
+    usable = shot.track.confidence > 0
+    tracked = np.flatnonzero(usable)
+    if len(tracked) < LEAST_FRAMES:
+        raise InvalidInput(
+            f"Shot {shot.info.name} has {len(tracked)} frames with a face; at least {LEAST_FRAMES} are needed.",
+            hint="Adapt on a longer shot.",
+        )
+    cut = len(tracked) - max(1, round(held_out * len(tracked)))
+    train, held = tracked[:cut], tracked[cut:]
+    arrays = _arrays_on_disk(shot, folder / crops_key(shot, preset), geometry, preset, plates, progress, stop)
+    bank = reference_bank(shot.track, train, preset.references)
+    best = np.argsort(reference_scores(shot.track, bank), axis=1, kind="stable")[:, :reference_choices]
+    return ShotCrops(
+        shot=shot,
+        **arrays,
+        mel=_mel_windows(shot, sound),
+        usable=usable,
+        train=train,
+        held_out=held,
+        bank=bank,
+        assigned=assign_references(shot.track, bank),
+        choices=bank[best],
+    )
+
+
+def crops_key(shot: Shot, preset: Preset) -> str:
+    """Folder name of a shot's crops: a hash of the track, the crop, the head and the size."""
+    track = shot.track
+    arrays = {name: getattr(track, name) for name in ("shape", "expression", "jaw", "neck", "eyes", "eyelids")}
+    arrays |= {name: getattr(track, name) for name in ("rotation", "translation", "intrinsics", "confidence")}
+    arrays["crop"] = shot.crop
+    arrays["size"] = np.array(preset.crop_size)
+    source = f"{shot.info.plate.path}|{shot.info.head.sha256}".encode()
+    arrays["source"] = np.frombuffer(source, np.uint8)
+    return f"{shot.info.name}-{sha256_arrays(arrays)[:16]}"
+
+
+def region_flags(view: HeadView, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """[S, S]: FACE, MASK, LOWER_FACE, LIPS and MOUTH bits of a frame."""
+    bits = (
+        (FACE, view.face),
+        (MASK, mask),
+        (LOWER_FACE, view.regions["redraw"]),
+        (LIPS, view.regions["lips"]),
+        (MOUTH, view.regions["mouth"]),
+    )
+    flags = np.zeros(mask.shape, np.uint8)
+    for bit, where in bits:
+        flags |= np.uint8(bit) * where.astype(np.uint8)
+    return flags
+
+
+def _arrays_on_disk(
+    shot: Shot,
+    folder: Path,
+    geometry: HeadGeometry,
+    preset: Preset,
+    plates: Plates,
+    progress: ProgressCallback,
+    stop: Stop,
+) -> dict[str, Array]:
+    """Write the arrays frame by frame; a file `complete` marks that all are there."""
+    size, count = preset.crop_size, len(shot.track)
+    shapes = {
+        "rgb": ((count, size, size, 3), np.uint8),
+        "filled": ((count, size, size, 3), np.uint8),
+        "uv": ((count, size, size, 2), np.uint16),
+        "flags": ((count, size, size), np.uint8),
+    }
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = {
+            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
+            for name, (shape, dtype) in shapes.items()
+        }
+        for index in range(count):
+            check(stop)
+            if shot.track.confidence[index] > 0:
+                for name, value in _frame_arrays(shot, index, geometry, plates).items():
+                    writable[name][index] = value
+            progress(Progress(index + 1, count, f"cropping {shot.info.name}"))
+        for array in writable.values():
+            array.flush()
+        (folder / "complete").touch()
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in shapes}
+
+
+def _frame_arrays(shot: Shot, index: int, geometry: HeadGeometry, plates: Plates) -> dict[str, Array]:
+    track = shot.track
+    rgb = crop_picture(plates(shot.info.first_frame + index), shot.crop[index], geometry.size)
+    mask = geometry.redraw_mask(track, shot.crop, index)
+    view = geometry.view(track, shot.crop, index, expression=track.expression[index], jaw=track.jaw[index])
+    return {
+        "rgb": rgb,
+        "filled": fill_mask(rgb, mask),
+        "uv": np.rint(np.clip(view.uv, 0.0, 1.0) * UV_STEPS).astype(np.uint16),
+        "flags": region_flags(view, mask),
+    }
+
+
+def _mel_windows(shot: Shot, sound: Sound | None) -> Array | None:
+    """[T, 80, 16] centred on the middle of each frame's time on screen."""
+    if sound is None:
+        return None
+    spectrogram = mel(*sound)
+    middle = shot.track.time + 0.5 / shot.info.rate.fps
+    windows = np.empty((len(middle), BANDS, WINDOW_COLUMNS), np.float32)
+    for index, time_s in enumerate(middle):
+        windows[index] = mel_window(spectrogram, float(time_s))
+    return windows
+
+
+def _pictures(crops: Array) -> Tensor:
+    return to_signed(torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of T frames. Frames are stored as B * T."""
+
+    frames: Frames
+    reference: Tensor  # [B * T, 3, S, S] -1..1
+    mel: Tensor  # [B, 80, 16]
+    heard: Tensor  # [B] bool
+
+
+class WindowSampler:
+    """Draws training batches; all its chance comes from one numpy generator, whose state is saved with a checkpoint."""
+
+    def __init__(
+        self,
+        crops: list[ShotCrops],
+        *,
+        window: int,
+        batch: int,
+        dropped: float,
+        swapped: float,
+        random: np.random.Generator,
+    ) -> None:
+        self.crops = crops
+        self.window = window
+        self.batch = batch
+        self.dropped, self.swapped = dropped, swapped
+        self.random = random
+        self._centres = [(number, index) for number, shot in enumerate(crops) for index in shot.train]
+
+    def draw(self) -> Batch:
+        """The next batch: windows anywhere in the training frames, sound dropped or swapped as told."""
+        parts = []
+        for number, index in (self._centres[i] for i in self.random.integers(len(self._centres), size=self.batch)):
+            shot = self.crops[number]
+            members = shot.window(index, self.window)
+            pick = self.random.integers(shot.choices.shape[1], size=len(members))
+            reference = shot.choices[members, pick]
+            parts.append((shot.frames(members), shot.pictures(reference), *self._sound(shot, index)))
+        return _stack(parts)
+
+    def _sound(self, shot: ShotCrops, index: int) -> tuple[Tensor, bool]:
+        chance, elsewhere = self.random.random(), self.random.choice(shot.train)
+        if shot.mel is None or chance < self.dropped:
+            return torch.zeros(BANDS, WINDOW_COLUMNS), False
+        moment = elsewhere if chance < self.dropped + self.swapped else index
+        return torch.from_numpy(shot.mel[moment]), True
+
+
+def ordered_batches(shot: ShotCrops, indices: npt.NDArray[np.intp], window: int, batch: int) -> Iterator[Batch]:
+    """Windows centred on `indices` in order, as the renderer would see them; the last batch may be smaller."""
+    for start in range(0, len(indices), batch):
+        parts = []
+        for index in indices[start : start + batch]:
+            members = shot.window(int(index), window)
+            mel_of = torch.zeros(BANDS, WINDOW_COLUMNS) if shot.mel is None else torch.from_numpy(shot.mel[index])
+            reference = shot.pictures(shot.assigned[members])
+            parts.append((shot.frames(members), reference, mel_of, shot.mel is not None))
+        yield _stack(parts)
+
+
+def _stack(parts: list[tuple[Frames, Tensor, Tensor, bool]]) -> Batch:
+    frames, references, mels, heard = zip(*parts, strict=True)
+    joined = {name: torch.cat([getattr(part, name) for part in frames]) for name in ("rgb", "filled", "uv", "flags")}
+    return Batch(
+        frames=Frames(**joined),
+        reference=torch.cat(references),
+        mel=torch.stack(mels),
+        heard=torch.tensor(heard),
+    )
