@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The actor's neural texture.  Source: Thies et al. 2019, Deferred Neural Rendering; Dubbing for Everyone, section 3."""
+"""The actor's neural texture.  Source: Thies et al. 2019, Deferred Neural Rendering; Dubbing for Everyone, sec. 3."""
 
 import torch
 from torch import Generator, Tensor, nn
