@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -45,7 +46,7 @@ class Discriminator(nn.Module):
         super().__init__()
         falling = [count for _, count in reversed(preset.discriminator_channels)]
         self.first = EqualisedConv(3 * preset.window, falling[0], 1)
-        self.blocks = nn.ModuleList(ResidualDown(wide, deep) for wide, deep in zip(falling, falling[1:], strict=False))
+        self.blocks = nn.ModuleList(ResidualDown(wide, deep) for wide, deep in itertools.pairwise(falling))
         self.last = EqualisedConv(falling[-1] + 1, falling[-1], 3)
         self.hidden = EqualisedLinear(falling[-1] * 16, falling[-1], activation=True)
         self.score = EqualisedLinear(falling[-1], 1)

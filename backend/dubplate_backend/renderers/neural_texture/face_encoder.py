@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from dubplate_backend.renderers.neural_texture.layers import EqualisedConv, EqualisedLinear
@@ -17,9 +19,7 @@ class FaceEncoder(nn.Module):
         self.window = preset.window
         falling = [count for _, count in reversed(preset.channels)]
         self.first = EqualisedConv(preset.window * preset.frame_channels, falling[0], 1)
-        self.down = nn.ModuleList(
-            EqualisedConv(wide, deep, 3, down=True) for wide, deep in zip(falling, falling[1:], strict=False)
-        )
+        self.down = nn.ModuleList(EqualisedConv(wide, deep, 3, down=True) for wide, deep in itertools.pairwise(falling))
         self.code = EqualisedLinear(falling[-1] * 16, preset.style_dim, activation=True)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:

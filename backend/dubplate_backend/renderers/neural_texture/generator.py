@@ -7,6 +7,8 @@ starts from the texture's first three channels on the edited head, and the netwo
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,7 @@ class Decoder(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, counts[0], 4, 4))
         self.first = StyledConv(counts[0], counts[0], style_dim)
         self.first_rgb = ToRGB(2 * counts[0], rgb, style_dim)
-        pairs = list(zip(counts, counts[1:], strict=False))
+        pairs = list(itertools.pairwise(counts))
         self.up = nn.ModuleList(StyledConv(2 * low, high, style_dim, up=True) for low, high in pairs)
         self.same = nn.ModuleList(StyledConv(2 * high, high, style_dim) for _, high in pairs)
         self.rgb = nn.ModuleList(ToRGB(2 * high, rgb, style_dim) for _, high in pairs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The head as one crop sees it: texture coordinates, regions, and the mask that may be redrawn whatever the jaw does."""
+"""The head as one crop sees it: texture coordinates, regions, and the mask that may be redrawn."""
 
 from __future__ import annotations
 
