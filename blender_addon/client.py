@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The client of the backend: no bpy, no threads.  The contract is PROTOCOL.md.
 
-Call `poll` from a timer, or let the blocking calls do it; every call looks at all sockets and at the line itself, so
-that a dead backend is noticed by whichever call comes next.
+Call `poll` from a timer, or let the blocking calls do it; every call also looks at the line itself, so that a dead
+backend is noticed by whichever call comes next.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 import time
 import uuid
-import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
-import zmq
+
 from dubplate_shared.connection import Connection
 from dubplate_shared.errors import BackendLost, BackendUnreachable, Cancelled, InvalidInput
 from dubplate_shared.messages import (
@@ -39,21 +37,19 @@ from dubplate_shared.messages import (
     Message,
     Ping,
     Pong,
-    Refusal,
     ShotLoad,
     ShotLoaded,
-    Welcome,
 )
-from dubplate_shared.protocol import MAX_CONTROL_BYTES, SOCKET_OPTIONS, ProtocolError, check_version, pack, unpack
-from dubplate_shared.validation import from_envelope, to_envelope
-from zmq.utils.monitor import recv_monitor_message
+from dubplate_shared.protocol import ProtocolError, check_version
 
-PING_INTERVAL_S = 0.5
-SILENT_AFTER_S = 2.5  # no pong for so long: said aloud within the 3 s that people wait
-GIVEN_UP_AFTER_S = 30.0  # silent though the connection stands: busy inside native code, or stuck
+from .backend_process import BackendProcess, start_backend
+from .line import SILENT_AFTER_S, START_AGAIN, STEP_MS, Line
+
+__all__ = ["BackendProcess", "Client", "start_backend"]
+
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 60.0
-STEP_MS = 50
+ENDINGS = (JobFinished, JobFailed, JobCancelled)
 
 Reply = TypeVar("Reply", bound=Message)
 Event = Message
@@ -62,77 +58,47 @@ Event = Message
 class Client:
     """A conversation with one backend. Made by `Client.connect`; use as a context manager, or call `close`.
 
-    hello: what the backend said of itself.  beat: its last Pong.  responsive: False while it owes a pong for longer
-    than SILENT_AFTER_S though the connection stands.  One thread at a time.
+    hello: what the backend said of itself.  One thread at a time.
     """
 
-    def __init__(self, connection: Connection, *, name: str = "dubplate client") -> None:
-        self.hello: HelloAck | None = None
-        self.beat: Pong | None = None
-        self.responsive = True
-        self._connection = connection
-        self._name = name
-        self._numbers = itertools.count(1)
-        self._awaited: set[str] = set()
-        self._replies: dict[str, Message] = {}
-        self._events: deque[Event] = deque()
-        self._sequence: int | None = None  # of the last event seen; None before the welcome
-        self._watched: set[str] = set()  # jobs submitted here and not yet over
-        self._missed = False
-        self._ping_id = ""
-        self._pinged_s = self._ponged_s = time.monotonic()
-        self._lost: str = ""
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._rpc = self._socket(zmq.DEALER)
-        self._control = self._socket(zmq.DEALER)
-        self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
-        self._subscriber = self._socket(zmq.SUB)
-        self._subscriber.setsockopt(zmq.SUBSCRIBE, connection.token.encode())
-        ends = zmq.Event.DISCONNECTED | zmq.Event.CONNECT_RETRIED | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
-        self._line = self._control.get_monitor_socket(ends | zmq.Event.HANDSHAKE_FAILED_PROTOCOL)
-        sockets = (self._rpc, self._control, self._subscriber)
-        self._poller = zmq.Poller()
-        for socket in (*sockets, self._line):
-            self._poller.register(socket, zmq.POLLIN)
-        # Leaving the interpreter with sends in flight aborts the process, so the sockets are closed first in any case.
-        self._finalizer = weakref.finalize(self, _shut, self._context, sockets)
+    def __init__(self, line: Line, hello: HelloAck) -> None:
+        self.hello = hello
+        self._line = line
+        self._watched: set[str] = set()  # jobs whose end is awaited here
 
     @classmethod
     def connect(
         cls, connection_file: Path | str, timeout: float = CONNECT_TIMEOUT_S, *, name: str = "dubplate client"
     ) -> Client:
-        """Reach the backend that wrote `connection_file`. timeout: seconds.
+        """Reach the backend that wrote `connection_file`. timeout: seconds.  name: for the backend's log.
 
         Raises BackendUnreachable where none answers, ProtocolMismatch where it speaks another version, InvalidInput
         for a broken file.
         """
         connection = Connection.read(connection_file)
-        check_version(connection.protocol, own_name="this client", their_name="the backend")
-        client = cls(connection, name=name)
+        check_version(connection.protocol, own_name="the client", their_name="the backend")
+        line = Line(connection)
         try:
-            client._begin(timeout)
+            return cls(line, _greet(line, name, timeout))
         except BackendLost as error:
-            client.close()
+            line.close()
             raise BackendUnreachable(
                 f"No backend answers at {connection.endpoints['rpc']}: {error.message}",
-                hint="It has ended: start it again, or remove its connection file.",
+                hint=f"It has ended: start it again. {connection_file} is left from its last run.",
             ) from error
         except BaseException:
-            client.close()
+            line.close()
             raise
-        return client
 
-    def _begin(self, timeout: float) -> None:
-        endpoints = self._connection.endpoints
-        for socket, name in ((self._rpc, "rpc"), (self._control, "control"), (self._subscriber, "events")):
-            socket.connect(endpoints[name])
-        deadline_s = time.monotonic() + timeout
-        self.hello = self._expect(Hello(client=self._name), HelloAck, timeout)
-        check_version(self.hello.protocol, own_name="this client", their_name="the backend")
-        while self._sequence is None:
-            if time.monotonic() > deadline_s:
-                raise BackendLost("its events do not arrive.", hint="Start it again.")
-            self._pump(STEP_MS)
+    @property
+    def beat(self) -> Pong | None:
+        """The backend's last sign of life: what it works at, and for how long without progress."""
+        return self._line.beat
+
+    @property
+    def responsive(self) -> bool:
+        """False while it answers no ping though its process lives: busy inside native code, or stuck."""
+        return self._line.responsive
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -203,27 +169,32 @@ class Client:
 
     def asset_id(self, path: Path | str) -> str:
         """The id of a shot or actor that lies beneath one of the backend's roots. Raises InvalidInput."""
-        return _relative(path, self.hello.roots if self.hello else (), "--root")
+        return _relative(path, self.hello.roots, "--root")
 
     def output_id(self, path: Path | str) -> str:
         """The id of an output folder beneath the backend's output root. Raises InvalidInput."""
-        return _relative(path, (self.hello.output_root,) if self.hello else (), "--output-root")
+        return _relative(path, (self.hello.output_root,), "--output-root")
 
     # --- listening ---------------------------------------------------------------------------------------------
 
     def poll(self, timeout_ms: int = 0) -> list[Event]:
-        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log, and JobInfo where
-        news was missed and the job's state was asked for instead. Waits for the first at most `timeout_ms`.
+        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log; and JobInfo where
+        news was missed and the jobs' states were asked for instead. Waits for the first at most `timeout_ms`.
 
         Raises BackendLost within 3 s of the backend's end, if called that often.
         """
-        if not self._events:
-            self._pump(timeout_ms)
-        self._pump(0)
-        if self._missed:
+        line = self._line
+        deadline_s = time.monotonic() + timeout_ms / 1000
+        line.pump(0)
+        while not (line.events or line.missed or line.lost) and (left_s := deadline_s - time.monotonic()) > 0:
+            line.pump(min(STEP_MS, math.ceil(left_s * 1000)))
+        if not line.events:
+            line.check()  # what came before the end is told before the end
+        if line.missed and not line.lost:
             self._catch_up()
-        events = list(self._events)
-        self._events.clear()
+        events = list(line.events)
+        line.events.clear()
+        self._watched -= {event.job for event in events if isinstance(event, ENDINGS)}
         return events
 
     def wait(self, job: str, on_event: Callable[[Event], None] | None = None, timeout: float | None = None) -> JobInfo:
@@ -248,3 +219,83 @@ class Client:
         if info.state == JobState.CANCELLED:
             raise Cancelled(f"Job {job} was cancelled.", hint="Plates already written are whole.")
         return info
+
+    def request(self, message: Message) -> str:
+        """Send without waiting for the answer; `reply` has it once `poll` has seen it. Raises BackendLost."""
+        return self._line.send(message)
+
+    def reply(self, id: str) -> Message | None:
+        """The answer to `request`, once; None while it is on its way. Raises what the backend refused with."""
+        return self._line.reply(id)
+
+    # --- ending ------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the sockets; the backend and its jobs go on. May be called twice."""
+        self._line.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _expect(self, message: Message, kind: type[Reply], timeout: float = REQUEST_TIMEOUT_S) -> Reply:
+        return _exchange(self._line, message, kind, timeout)
+
+    def _catch_up(self) -> None:
+        self._line.missed = False
+        for job in tuple(self._watched):
+            info = self.show(job)
+            self._line.events.append(info)
+            if JobState(info.state).final:
+                self._watched.discard(job)
+
+
+def _greet(line: Line, name: str, timeout: float) -> HelloAck:
+    """Hello both ways, and wait until events arrive, so that none is missed for being early."""
+    deadline_s = time.monotonic() + timeout
+    hello = _exchange(line, Hello(client=name), HelloAck, timeout)
+    check_version(hello.protocol, own_name="the client", their_name="the backend")
+    while not line.welcomed:
+        if time.monotonic() > deadline_s:
+            raise BackendLost("Its events do not arrive.", hint=START_AGAIN)
+        line.pump(STEP_MS)
+        line.check()
+    return hello
+
+
+def _exchange(line: Line, message: Message, kind: type[Reply], timeout: float) -> Reply:
+    """A request and its answer, blocking. Raises what the backend refused with, BackendLost."""
+    deadline_s = time.monotonic() + timeout
+    id = line.send(message)
+    while (reply := line.reply(id)) is None:
+        line.check()
+        if time.monotonic() > deadline_s:
+            line.forget(id)
+            raise BackendLost(f"The backend did not answer {message.TYPE} in {timeout:g} s.", hint=START_AGAIN)
+        line.pump(STEP_MS)
+    if not isinstance(reply, kind):
+        raise ProtocolError(f"The backend answered {message.TYPE} with {reply.TYPE}.", hint="Update both sides.")
+    return reply
+
+
+def _ends(event: Event, job: str) -> bool:
+    if isinstance(event, JobInfo):
+        return event.job == job and JobState(event.state).final
+    return isinstance(event, ENDINGS) and event.job == job
+
+
+def _relative(path: Path | str, folders: tuple[str, ...], option: str) -> str:
+    whole = Path(path).expanduser().resolve()
+    for folder in folders:
+        if whole.is_relative_to(folder):
+            return whole.relative_to(folder).as_posix()
+    raise InvalidInput(
+        f"{path} is not beneath a folder that the backend serves ({', '.join(folders)}).",
+        hint=f"Start the backend with {option} naming a folder above it.",
+    )

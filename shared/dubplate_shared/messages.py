@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dubplate_shared.errors import DubplateError, InvalidInput, all_errors
+from dubplate_shared.errors import DubplateError, ExitCode, InvalidInput, all_errors
 
 Array = npt.NDArray[Any]
 
@@ -45,6 +45,13 @@ class QueueFull(DubplateError):
     code = "queue_full"
 
 
+class NotAdmitted(DubplateError):
+    """The request does not carry the connection file's token."""
+
+    exit_code = ExitCode.UNREACHABLE
+    code = "not_admitted"
+
+
 @dataclass(frozen=True)
 class Message:
     """Base of all messages. TYPE is the header's `type`, SOCKET where it travels, SENDER who says it."""
@@ -67,7 +74,7 @@ class ErrorInfo:
 
     @classmethod
     def of(cls, error: BaseException) -> ErrorInfo:
-        """Describe any error; one that is no DubplateError is a defect of the backend, and its log has the traceback."""
+        """Describe any error; one that is no DubplateError is a defect, and the backend's log has its traceback."""
         if isinstance(error, DubplateError):
             title = error.code.replace("_", " ").capitalize()
             code, hint, exit_code = error.code, error.hint, int(error.exit_code)
@@ -79,7 +86,7 @@ class ErrorInfo:
         return cls(code, title, detail[:MAX_DETAIL_LENGTH], hint[:MAX_DETAIL_LENGTH], exit_code, code in RETRYABLE)
 
     def exception(self) -> DubplateError:
-        """The same error as an exception of the same class; of the base class where this side does not know the code."""
+        """The same error as an exception of the same class; of the base class for a code unknown here."""
         kind = all_errors().get(self.code, DubplateError)
         return kind(self.detail, hint=self.hint)
 
@@ -207,7 +214,7 @@ class JobCancel(Message):
 
 @dataclass(frozen=True)
 class HelloAck(Message):
-    """Who answers. roots, output_root: folders as the backend's machine names them, for a client on the same machine."""
+    """Who answers. roots, output_root: folders as the backend's machine names them, for a client on that machine."""
 
     TYPE: ClassVar[str] = "hello_ack"
     SENDER: ClassVar[str] = "backend"
@@ -284,7 +291,7 @@ class JobInfos(Message):
 
 @dataclass(frozen=True)
 class Pong(Message):
-    """I am here. job: the one that runs, or "".  progress_age_s: since its last progress.  sequence: of the last event."""
+    """I am here. job: what runs, or "".  progress_age_s: since its last step.  sequence: the last event's number."""
 
     TYPE: ClassVar[str] = "pong"
     SOCKET: ClassVar[str] = "control"

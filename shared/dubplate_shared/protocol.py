@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wire's codec: an envelope becomes `[header, buffer…]` and back.  PROTOCOL.md at the top of the repository is the contract.
+"""The wire's codec: an envelope becomes `[header, buffer…]` and back.  The contract is PROTOCOL.md.
 
 The header is a small msgpack map; arrays travel beside it as raw buffers that it describes by name, dtype and shape.
 This module knows no message (messages.py does) and no socket: it takes bytes from anybody and either gives back an
@@ -31,8 +31,8 @@ MAX_ITEMS = 4096  # of all maps and lists of a header together.
 MAX_DIMENSIONS = 4
 DTYPES = ("float32", "float16", "uint8", "int32", "float64")  # little-endian, C order
 
-# libzmq options by name, set on every socket of both sides. Measured: without heartbeats a stopped peer is never noticed;
-# a high-water mark of 1000 let one slow reader hold 1.2 GB.
+# libzmq options by name, set on every socket of both sides. Measured: without heartbeats a stopped peer is never
+# noticed; a high-water mark of 1000 let one slow reader hold 1.2 GB.
 SOCKET_OPTIONS: Mapping[str, int] = {
     "LINGER": 0,
     "IMMEDIATE": 1,

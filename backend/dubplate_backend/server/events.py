@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the backend tells without being asked: events from any thread, numbered, to whoever listens."""
+
+from __future__ import annotations
+
+import threading
+
+import zmq
+
+from dubplate_shared.messages import Message
+from dubplate_shared.protocol import pack
+from dubplate_shared.validation import to_envelope
+
+QUEUE_LENGTH = 1000  # events waiting for the control thread; beyond it news is dropped, and the gap in numbers shows it
+
+
+class Events:
+    """Numbered events, safe to publish from any thread; the control thread sends them out.
+
+    Nobody waits for a listener: a slow one misses news, sees the gap in the numbers and asks for the jobs' state.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], *, session: str, topic: bytes) -> None:
+        self._session = session
+        self._topic = topic
+        self._lock = threading.Lock()  # sockets may change thread only across a full fence
+        self._sequence = 0
+        self.outlet = context.socket(zmq.PULL)
+        self.outlet.setsockopt(zmq.RCVHWM, QUEUE_LENGTH)
+        self.outlet.bind("inproc://events")
+        self._inlet = context.socket(zmq.PUSH)
+        self._inlet.setsockopt(zmq.SNDHWM, QUEUE_LENGTH)
+        self._inlet.connect("inproc://events")
+
+    @property
+    def sequence(self) -> int:
+        """The last event's number."""
+        with self._lock:
+            return self._sequence
+
+    def publish(self, message: Message) -> None:
+        """Say it to all listeners; never waits."""
+        with self._lock:
+            self._sequence += 1
+            parts = self._parts(message)
+            try:
+                self._inlet.send_multipart(parts, zmq.NOBLOCK)
+            except zmq.Again:
+                return
+
+    def parts(self, message: Message) -> list[bytes | memoryview]:
+        """A message for the events socket that counts as no event, under the last number."""
+        with self._lock:
+            return self._parts(message)
+
+    def _parts(self, message: Message) -> list[bytes | memoryview]:
+        return [self._topic, *pack(to_envelope(message, id=str(self._sequence), session=self._session))]
+
+    def close(self) -> None:
+        with self._lock:
+            self._inlet.close(linger=0)
+            self.outlet.close(linger=0)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request to render, checked against what is on disk, and the rendering of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.rendering import render_shot
+from dubplate_backend.server.assets import Assets
+from dubplate_backend.server.models import Models
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import sha256_file
+from dubplate_shared.frames import parse_frames
+from dubplate_shared.messages import JobSubmit
+from dubplate_shared.plate_names import plate_path, version_folder
+from dubplate_shared.progress import Progress, ProgressCallback, Stop
+from dubplate_shared.shot import Shot
+from dubplate_shared.take import Take
+
+Written = Callable[[int, str, str], None]  # frame, path beneath the output root, sha256 of the file
+
+
+@dataclass(frozen=True)
+class RenderWork:
+    """Everything render_shot wants. frames: numbers, checked against the shot."""
+
+    shot: Shot
+    take: Take
+    actor_path: Path
+    head: HeadModel
+    frames: tuple[int, ...]
+    out: Path
+    output_root: Path
+    version: int
+    settings: Mapping[str, Any]
+
+    def run(self, *, progress: ProgressCallback, written: Written, stop: Stop) -> str:
+        """Render, telling each plate as it stands on disk. Returns the manifest's path beneath the output root, or "".
+
+        Raises Cancelled where `stop` says so, else what render_shot raises.
+        """
+        told: set[int] = set()
+
+        def tell_written() -> None:
+            for frame in self.frames:
+                path = plate_path(self.out, self.shot.info.name, self.version, frame)
+                if frame not in told and path.exists():
+                    told.add(frame)
+                    written(frame, self._beneath_root(path), sha256_file(path))
+
+        def stepped(step: Progress) -> None:
+            progress(step)
+            tell_written()
+
+        render_shot(
+            shot=self.shot,
+            take=self.take,
+            actor_path=self.actor_path,
+            head=self.head,
+            frames=self.frames,
+            out=self.out,
+            version=self.version,
+            progress=stepped,
+            stop=stop,
+            settings=self.settings,
+        )
+        tell_written()
+        manifest = version_folder(self.out, self.version) / "manifest.json"
+        return self._beneath_root(manifest) if manifest.exists() else ""
+
+    def _beneath_root(self, path: Path) -> str:
+        return path.relative_to(self.output_root).as_posix()
+
+
+def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork:
+    """Check a request as far as can be told before rendering. Raises InvalidInput, HeadModelMismatch."""
+    shot = models.shot(assets.shot(request.shot))
+    actor_path = assets.actor(request.actor)
+    models.actor(actor_path)
+    frames = parse_frames(request.frames)
+    shot.indices(frames)
+    return RenderWork(
+        shot=shot,
+        take=take_of(request, shot),
+        actor_path=actor_path,
+        head=models.head,
+        frames=frames,
+        out=assets.output(request.output),
+        output_root=assets.output_root.resolve(),
+        version=request.version,
+        settings=request.settings,
+    )
+
+
+def take_of(request: JobSubmit, shot: Shot) -> Take:
+    """The take to render: the shot's own of that name, or the curves sent, laid over `base_take`.
+
+    Raises InvalidInput where the curves do not cover `take_frames`.
+    """
+    if request.expression is None or request.jaw is None:
+        return shot.take(request.take)
+    base = shot.take(request.base_take)
+    rows = shot.indices(parse_frames(request.take_frames)) if request.take_frames else list(range(len(base)))
+    if len(rows) != len(request.expression):
+        raise InvalidInput(
+            f"{len(request.expression)} rows of curves came for {len(rows)} frames.",
+            hint="Send one row for each frame of take_frames; without take_frames, for each frame of the shot.",
+        )
+    eyes = base.eyes
+    if request.eyes is not None:
+        eyes = _laid_over(shot.track.eyes if eyes is None else eyes, rows, request.eyes)
+    origin = {"kind": "client", "base": request.base_take}
+    return replace(
+        base,
+        name=request.take,
+        expression=_laid_over(base.expression, rows, request.expression),
+        jaw=_laid_over(base.jaw, rows, request.jaw),
+        eyes=eyes,
+        origin={**base.origin, **origin},
+    )
+
+
+def _laid_over(base: np.ndarray, rows: list[int], curves: np.ndarray) -> np.ndarray:
+    whole = np.array(base, np.float32)
+    whole[rows] = curves
+    return whole

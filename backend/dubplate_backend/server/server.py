@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The backend: binds the sockets, writes the connection file, answers requests until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import zmq
+
+from dubplate_backend.server.answering import POLL_MS, Answering, answer_waiting
+from dubplate_backend.server.assets import Assets
+from dubplate_backend.server.connection import LOOPBACK, listen
+from dubplate_backend.server.control import Control
+from dubplate_backend.server.events import Events
+from dubplate_backend.server.jobs import Jobs
+from dubplate_backend.server.models import Models
+from dubplate_backend.server.render_work import prepare
+from dubplate_shared import __version__
+from dubplate_shared.connection import Connection
+from dubplate_shared.messages import (
+    ActorLoad,
+    ActorLoaded,
+    Hello,
+    HelloAck,
+    JobCancel,
+    JobInfos,
+    JobList,
+    JobShow,
+    JobSubmit,
+    Ping,
+    Pong,
+    ShotLoad,
+    ShotLoaded,
+)
+from dubplate_shared.protocol import PROTOCOL_VERSION
+
+FEATURES = ("render",)
+WORKER_END_S = 10.0  # a frame at draft size takes well under this on two cores
+
+log = logging.getLogger("dubplate.server")
+
+
+class Server:
+    """Use as a context manager: entering writes `connection_file` and starts the threads, leaving ends everything.
+
+    assets: what may be read and written.  models: what is kept in memory.  address: the loopback's.
+    Raises InvalidInput, BackendUnreachable, and OSError where the connection file cannot be written.
+    """
+
+    def __init__(self, *, assets: Assets, models: Models, connection_file: Path, address: str = LOOPBACK) -> None:
+        self._assets = assets
+        self._models = models
+        self._connection_file = connection_file
+        session, token = secrets.token_hex(16), secrets.token_hex(16)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets = listen(self._context, address)
+        self._events = Events(self._context, session=session, topic=token.encode())
+        self.jobs = Jobs(partial(prepare, assets=assets, models=models), self._events.publish)
+        rpc = {
+            Hello: self._hello,
+            ShotLoad: self._load_shot,
+            ActorLoad: self._load_actor,
+            JobSubmit: self.jobs.submit,
+            JobShow: lambda request: self.jobs.show(request.job),
+            JobList: lambda _: JobInfos(self.jobs.list()),
+        }
+        control = {Ping: self._ping, JobCancel: lambda request: self.jobs.cancel(request.job)}
+        self._answering = Answering(session, token, rpc)
+        self._control = Control(self._sockets, self._events, Answering(session, token, control), topic=token.encode())
+        self.connection = Connection(
+            endpoints=dict(self._sockets.endpoints), pid=os.getpid(), session=session, token=token, started=time.time()
+        )
+        self._ending = threading.Event()
+        self._requests = 0
+        self._seen_requests = 0
+        self.worker_ended = False
+        self._last_life_s = time.monotonic()
+
+    def __enter__(self) -> Server:
+        self.jobs.start()
+        self._control.start()
+        self.connection.write(self._connection_file)
+        log.info("listening on %s", self.connection.endpoints["rpc"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last sign of life: a request (a living client pings) or a job at work."""
+        job, _, queued = self.jobs.beat()
+        requests = self._requests + self._control.requests
+        if job or queued or requests != self._seen_requests:
+            self._seen_requests, self._last_life_s = requests, time.monotonic()
+        return time.monotonic() - self._last_life_s
+
+    def serve(self, keep_on: Callable[[], bool] = lambda: True) -> None:
+        """Answer requests on this thread until `end` is called or `keep_on` says no."""
+        while not self._ending.is_set() and keep_on():
+            if self._sockets.rpc.poll(POLL_MS):
+                self._requests += answer_waiting(self._sockets.rpc, self._answering)
+
+    def end(self) -> None:
+        """Make `serve` return soon; may be called from a signal handler or another thread."""
+        self._ending.set()
+
+    def close(self) -> None:
+        """Stop the jobs, tell the listeners, remove the connection file. `worker_ended`: whether it stopped in time."""
+        self._ending.set()
+        self.worker_ended = self.jobs.stop(WORKER_END_S)
+        self._control.stop()
+        self._connection_file.unlink(missing_ok=True)
+        self._events.close()
+        self._sockets.close()
+        self._context.term()
+
+    def _hello(self, request: Hello) -> HelloAck:
+        log.info("hello from %s", request.client[:80])
+        head = self._models.head_identity
+        return HelloAck(
+            protocol=PROTOCOL_VERSION,
+            version=__version__,
+            device=self._models.device,
+            head_kind=head.kind,
+            head_sha256=head.sha256,
+            features=FEATURES,
+            roots=tuple(str(root.resolve()) for root in self._assets.roots),
+            output_root=str(self._assets.output_root.resolve()),
+        )
+
+    def _load_shot(self, request: ShotLoad) -> ShotLoaded:
+        shot = self._models.shot(self._assets.shot(request.shot))
+        return ShotLoaded(
+            shot=request.shot,
+            name=shot.info.name,
+            first_frame=shot.info.first_frame,
+            frame_count=shot.info.frame_count,
+            rate_num=shot.info.rate.num,
+            rate_den=shot.info.rate.den,
+            width=shot.info.width,
+            height=shot.info.height,
+            head_kind=shot.info.head.kind,
+            head_sha256=shot.info.head.sha256,
+            takes=tuple(shot.take_names()),
+        )
+
+    def _load_actor(self, request: ActorLoad) -> ActorLoaded:
+        actor = self._models.actor(self._assets.actor(request.actor))
+        return ActorLoaded(request.actor, actor.name, actor.preset, actor.head.kind, actor.head.sha256)
+
+    def _ping(self, _: Ping) -> Pong:
+        job, progress_age_s, queued = self.jobs.beat()
+        return Pong(job, progress_age_s, queued, self._events.sequence)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The line to a backend: its three sockets, who answers what, and whether it still lives. No bpy, no threads."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from dubplate_shared.connection import Connection
+from dubplate_shared.errors import BackendLost
+from dubplate_shared.messages import ErrorInfo, Hello, Message, Ping, Pong, Refusal, Welcome
+from dubplate_shared.protocol import MAX_CONTROL_BYTES, SOCKET_OPTIONS, Envelope, ProtocolError, pack, unpack
+from dubplate_shared.validation import from_envelope, to_envelope
+
+PING_INTERVAL_S = 0.5
+SILENT_AFTER_S = 2.5  # no pong for so long: said aloud within the 3 s that people wait
+GIVEN_UP_AFTER_S = 30.0  # silent though the connection stands: busy inside native code, or stuck
+STEP_MS = 50
+START_AGAIN = "Start it again, connect, and submit the same work: plates already written are whole."
+LINE_ENDS: Mapping[int, str] = MappingProxyType(
+    {
+        zmq.Event.DISCONNECTED: "The connection to the backend broke: it has ended or hangs.",
+        zmq.Event.CONNECT_RETRIED: "Nobody listens there.",
+        zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "What listens there is no Dubplate backend.",
+        zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "What listens there is no Dubplate backend.",
+    }
+)
+
+
+class Line:
+    """Sockets to one backend; connects when made. Call `pump` often: it takes in, pings, and looks at the connection.
+
+    events: what came, oldest first, for the owner to take.  beat: the last Pong.  responsive: False while a pong is
+    owed for longer than SILENT_AFTER_S though the connection stands.  missed: events were dropped; the owner sets
+    it back.  welcomed: events arrive.  lost: why the line is dead, "" while it lives.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.events: list[Message] = []
+        self.beat: Pong | None = None
+        self.responsive = True
+        self.missed = False
+        self.welcomed = False
+        self.lost = ""
+        self._connection = connection
+        self._numbers = itertools.count(1)
+        self._awaited: set[str] = set()
+        self._replies: dict[str, Message] = {}
+        self._sequence = 0  # number of the last event seen
+        self._promised = 0  # number of the last event by the last pong
+        self._ping_id = ""
+        self._pinged_s = time.monotonic()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._rpc = self._socket(zmq.DEALER)
+        self._control = self._socket(zmq.DEALER)
+        self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
+        self._subscriber = self._socket(zmq.SUB)
+        self._subscriber.setsockopt(zmq.SUBSCRIBE, connection.token.encode())
+        self._monitor = self._control.get_monitor_socket(reduce(or_, LINE_ENDS))
+        self._poller = zmq.Poller()
+        for socket in (self._rpc, self._control, self._subscriber, self._monitor):
+            self._poller.register(socket, zmq.POLLIN)
+        # Leaving the interpreter with sends in flight aborts the process, so the sockets are closed first in any case.
+        self.close = weakref.finalize(self, _close, self._context)
+        for socket, name in ((self._rpc, "rpc"), (self._control, "control"), (self._subscriber, "events")):
+            socket.connect(connection.endpoints[name])
+
+    def send(self, message: Message) -> str:
+        """Send a request; its id. Raises BackendLost, ProtocolError for one beyond the limits."""
+        id = str(next(self._numbers))
+        self._send(message, id)
+        self._awaited.add(id)
+        return id
+
+    def reply(self, id: str) -> Message | None:
+        """The answer to a request, once; None while it is on its way. Raises what the backend refused with."""
+        message = self._replies.pop(id, None)
+        if isinstance(message, Refusal):
+            raise message.error.exception()
+        return message
+
+    def forget(self, id: str) -> None:
+        """Nobody waits for this answer any more."""
+        self._awaited.discard(id)
+        self._replies.pop(id, None)
+
+    def pump(self, timeout_ms: int) -> None:
+        """Take in whatever has come, waiting for it at most `timeout_ms`. Never raises for a dead line: see `lost`."""
+        self._poller.poll(timeout_ms)
+        for socket in (self._rpc, self._control):
+            for envelope in _received(socket):
+                self._take_reply(envelope)
+        for envelope in _received(self._subscriber, skip=1):
+            self._take_event(envelope)
+        self._watch()
+        self._keep_pinging()
+
+    def check(self) -> None:
+        """Raise BackendLost if the line is dead."""
+        if self.lost:
+            raise BackendLost(self.lost, hint=START_AGAIN)
+
+    def _socket(self, kind: int) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        for name, value in SOCKET_OPTIONS.items():
+            socket.setsockopt(getattr(zmq, name), value)
+        return socket
+
+    def _send(self, message: Message, id: str) -> None:
+        socket = self._control if message.SOCKET == "control" else self._rpc
+        session = "" if isinstance(message, Hello) else self._connection.session
+        parts = pack(to_envelope(message, id=id, session=session, token=self._connection.token))
+        deadline_s = time.monotonic() + SILENT_AFTER_S
+        while not socket.poll(STEP_MS, zmq.POLLOUT):  # at once, but for the first, which waits for the connection
+            self._watch()
+            self.check()
+            if time.monotonic() > deadline_s:
+                raise BackendLost("The backend takes no requests.", hint=START_AGAIN)
+        socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
+
+    def _take_reply(self, envelope: Envelope) -> None:
+        try:
+            message = from_envelope(envelope)
+        except ProtocolError as error:
+            message = Refusal(ErrorInfo.of(error))
+        if isinstance(message, Pong):
+            # What the pong before promised has come by now, or never will.
+            self.missed |= self._sequence < self._promised
+            self.beat, self._promised, self.responsive = message, message.sequence, True
+        if envelope.id == self._ping_id:
+            self._ping_id = ""
+        elif envelope.id in self._awaited:
+            self._awaited.discard(envelope.id)
+            self._replies[envelope.id] = message
+
+    def _take_event(self, envelope: Envelope) -> None:
+        if envelope.session != self._connection.session or not envelope.id.isdecimal():
+            return
+        number = int(envelope.id)
+        with suppress(ProtocolError):  # a newer backend may tell things that this side does not know
+            event = from_envelope(envelope)
+            if not isinstance(event, Welcome):
+                self.events.append(event)
+            elif not self.welcomed:
+                self.welcomed, self._sequence = True, number
+        self.missed |= number > self._sequence + 1
+        self._sequence = max(number, self._sequence)
+
+    def _watch(self) -> None:
+        """Look at the connection itself: a killed process closes it, a stopped one misses libzmq's heartbeats."""
+        while self._monitor.poll(0):
+            what = recv_monitor_message(self._monitor)["event"]
+            self.lost = self.lost or LINE_ENDS.get(what, "")
+
+    def _keep_pinging(self) -> None:
+        now_s = time.monotonic()
+        silent_s = now_s - self._pinged_s
+        if self._ping_id:
+            self.responsive = silent_s <= SILENT_AFTER_S
+            if silent_s > GIVEN_UP_AFTER_S:
+                self.lost = self.lost or f"The backend has been silent for {silent_s:.0f} s."
+        elif silent_s >= PING_INTERVAL_S and not self.lost and self._control.poll(0, zmq.POLLOUT):
+            self._ping_id, self._pinged_s = f"ping-{next(self._numbers)}", now_s
+            self._send(Ping(), self._ping_id)
+
+
+def _received(socket: zmq.Socket[bytes], *, skip: int = 0) -> Iterator[Envelope]:
+    """All messages that wait on a socket, without their first `skip` parts; what is no message is passed over."""
+    while True:
+        try:
+            parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return
+        with suppress(ProtocolError):
+            yield unpack(parts[skip:])
+
+
+def _close(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    context.destroy(linger=0)
