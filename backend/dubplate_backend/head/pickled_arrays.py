@@ -54,7 +54,8 @@ ALLOWED_GLOBALS: dict[tuple[str, str], str] = {
     **_names(("copy_reg", "copyreg"), "_reconstructor", "new object"),
     **_names(("__builtin__", "builtins"), "object", "object"),
     **_names(("__builtin__", "builtins"), "set", "set"),
-    **_names(("__builtin__", "builtins"), "bytearray", "bytearray"),
+    **_names(("__builtin__", "builtins"), "bytearray", "bytes"),
+    **_names(("__builtin__", "builtins"), "bytes", "bytes"),
     **_names(("chumpy.ch", "chumpy"), "Ch", "chumpy"),
     **_SPARSE_CLASSES,
 }
@@ -138,8 +139,10 @@ def _bytes(value: Any) -> bytes:
     """Raw bytes, as Python 3 writes them, as Python 2 did (text in latin-1), or as protocols 0 to 2 of Python 3 do."""
     if isinstance(value, bytes):
         return value
-    if isinstance(value, Call) and value.meaning == "bytearray" and value.arguments:
-        return _bytes(value.arguments[0])
+    if isinstance(value, Call) and value.meaning == "bytes":  # bytes() or bytearray(content)
+        value = value.arguments[0] if value.arguments else b""
+        if isinstance(value, bytes):
+            return value
     if isinstance(value, Call) and value.meaning == "encode" and len(value.arguments) == 2:
         text, encoding = value.arguments
         if encoding in ("latin1", "latin-1") and isinstance(text, str):
