@@ -64,10 +64,13 @@ def perform(utterance: Utterance, times_s: np.ndarray, *, seed: int) -> Performa
 
 def _mouth(utterance: Utterance, times_s: np.ndarray) -> np.ndarray:
     """(T, 5): jaw_deg, close, pucker, wide, funnel.  A frame sees the mean over its exposure, as a camera does."""
-    targets = np.array([
-        (s.phone.jaw_deg * s.stress, s.phone.close, s.phone.pucker, s.phone.wide, s.phone.funnel)
-        for s in utterance.segments
-    ], float)
+    targets = np.array(
+        [
+            (s.phone.jaw_deg * s.stress, s.phone.close, s.phone.pucker, s.phone.wide, s.phone.funnel)
+            for s in utterance.segments
+        ],
+        float,
+    )
     hold = np.array([segment.phone.hold for segment in utterance.segments])
     shutter_s = 0.5 * float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0  # a 180 degree shutter
     moments = times_s[:, None] + np.linspace(-0.5, 0.5, 5) * shutter_s  # (T, 5)

@@ -145,8 +145,14 @@ def _append(segments: list[Segment], symbol: str, phone: Phone, start: float, le
     return start + length
 
 
-def blend(utterance: Utterance, times_s: np.ndarray, values: np.ndarray, *, rate: float = _DOMINANCE_RATE,
-          hold: np.ndarray | None = None) -> np.ndarray:
+def blend(
+    utterance: Utterance,
+    times_s: np.ndarray,
+    values: np.ndarray,
+    *,
+    rate: float = _DOMINANCE_RATE,
+    hold: np.ndarray | None = None,
+) -> np.ndarray:
     """Coarticulated trajectories: each phone's target weighed by a dominance that falls with the time from its span.
 
     times_s: (N,).  values: (S, C) target of each segment.  rate: fall of the dominance, 1/s.  hold: (S,) strengths.

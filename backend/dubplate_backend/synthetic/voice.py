@@ -26,7 +26,7 @@ _PEAK = 0.7
 def synthesise(utterance: Utterance, *, seed: int, pitch_hz: float = 112.0, rate: int = VOICE_RATE) -> np.ndarray:
     """The voice that says `utterance`: float32 mono in -1..1, rate*duration samples, deterministic in the seed."""
     random = np.random.default_rng((seed, 0x701CE))
-    count = int(round(utterance.duration_s * rate))
+    count = round(utterance.duration_s * rate)
     times = np.arange(count) / rate
     blocks = np.arange(0, count, int(_BLOCK_S * rate))
     block_times = blocks / rate
@@ -42,7 +42,9 @@ def synthesise(utterance: Utterance, *, seed: int, pitch_hz: float = 112.0, rate
     return (voice + random.normal(0.0, _ROOM_LEVEL, count)).astype(np.float32)
 
 
-def _envelope(utterance: Utterance, times: np.ndarray, level: Callable[[Segment], float], *, rise_s: float) -> np.ndarray:
+def _envelope(
+    utterance: Utterance, times: np.ndarray, level: Callable[[Segment], float], *, rise_s: float
+) -> np.ndarray:
     """A level per segment, joined by raised-cosine ramps `rise_s` wide on either side of each border."""
     knots, values = [0.0], [0.0]
     for segment in utterance.segments:
@@ -70,8 +72,11 @@ def _pitch(utterance: Utterance, times: np.ndarray, pitch_hz: float, random: np.
 
 def _glottal_pulses(pitch: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
     """Differentiated Rosenberg-B flow: opens over 40 % of the period, shuts over 16 %."""
-    jitter = 1.0 + 0.004 * np.interp(np.arange(len(pitch)), np.arange(0, len(pitch) + 200, 200),
-                                     random.normal(0, 1, len(range(0, len(pitch) + 200, 200))))
+    jitter = 1.0 + 0.004 * np.interp(
+        np.arange(len(pitch)),
+        np.arange(0, len(pitch) + 200, 200),
+        random.normal(0, 1, len(range(0, len(pitch) + 200, 200))),
+    )
     phase = np.mod(np.cumsum(pitch * jitter) / rate, 1.0)
     opening, shutting = phase / 0.40, (phase - 0.40) / 0.16
     flow = np.where(phase < 0.40, 3 * opening**2 - 2 * opening**3, np.where(phase < 0.56, 1 - shutting**2, 0.0))
@@ -104,7 +109,9 @@ def _hisses(utterance: Utterance, count: int, rate: int, random: np.random.Gener
     sound = np.zeros(count)
     for segment in utterance.segments:
         if segment.phone.hiss > 0:
-            _add_noise(sound, segment.start_s, segment.end_s, segment.phone.hiss_hz, 0.35 * segment.phone.hiss, rate, random)
+            _add_noise(
+                sound, segment.start_s, segment.end_s, segment.phone.hiss_hz, 0.35 * segment.phone.hiss, rate, random
+            )
     return sound
 
 
@@ -120,8 +127,15 @@ def _bursts(utterance: Utterance, count: int, rate: int, random: np.random.Gener
     return sound
 
 
-def _add_noise(sound: np.ndarray, start_s: float, end_s: float, centre_hz: float, level: float, rate: int,
-               random: np.random.Generator) -> None:
+def _add_noise(
+    sound: np.ndarray,
+    start_s: float,
+    end_s: float,
+    centre_hz: float,
+    level: float,
+    rate: int,
+    random: np.random.Generator,
+) -> None:
     first, last = max(0, int(start_s * rate)), min(len(sound), int(end_s * rate))
     if last - first < 8:
         return
@@ -129,4 +143,3 @@ def _add_noise(sound: np.ndarray, start_s: float, end_s: float, centre_hz: float
     band = butter(2, (0.7 * centre_hz, high), btype="bandpass", fs=rate, output="sos")
     noise = sosfilt(band, random.normal(0, 1, last - first + 256))[256:]
     sound[first:last] += level * noise / (noise.std() + 1e-9) * np.hanning(last - first)
-
