@@ -11,6 +11,7 @@ from typing import Any
 import librosa
 import numpy as np
 import numpy.typing as npt
+
 from dubplate_shared.errors import InvalidInput
 
 Array = npt.NDArray[Any]

@@ -71,7 +71,7 @@ def multi_scale_dissimilarity(drawn: Tensor, target: Tensor) -> Tensor:
 
 
 def feature_matching(drawn: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Mean L1 between a discriminator's maps, each relative to its own mean size (after pix2pixHD, Wang et al. 2018)."""
+    """Mean L1 between a discriminator's maps, relative to their mean size (after pix2pixHD, Wang et al. 2018)."""
     return torch.stack(
         [F.l1_loss(got, want) / want.abs().mean().clamp(min=1e-4) for got, want in zip(drawn, target, strict=True)]
     ).mean()
