@@ -14,7 +14,7 @@ from torch import Tensor
 from dubplate_backend.raster.camera import Z_NEAR
 from dubplate_backend.raster.fragments import Fragments, fragments_from_ids, interpolate
 
-__all__ = ["Backend", "choose_backend", "interpolate", "rasterise"]
+__all__ = ["Backend", "available_backends", "choose_backend", "interpolate", "rasterise"]
 
 MIN_DOUBLE_AREA_PX = 1e-8
 """px^2.  Faces whose doubled screen area is not above it have no inside."""
@@ -61,6 +61,13 @@ def choose_backend(backend: Backend | str, device: torch.device) -> Backend:
     if chosen is not Backend.AUTO:
         return chosen
     return Backend.NUMBA if device.type == "cpu" else Backend.TORCH
+
+
+def available_backends() -> tuple[Backend, ...]:
+    """What `rasterise` can be asked for on this machine."""
+    from dubplate_backend.raster.pytorch3d_adapter import is_installed
+
+    return (Backend.NUMBA, Backend.TORCH, *((Backend.PYTORCH3D,) if is_installed() else ()))
 
 
 def _kernel(backend: Backend) -> _IdKernel:
