@@ -4,6 +4,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from dubplate_backend.compositing.crop_warp import (
     Border,
     Sampling,

@@ -8,7 +8,8 @@ segmentation finds the person, the rasterised head limits that to head and neck,
 
 from __future__ import annotations
 
-from typing import Protocol
+from importlib.metadata import version
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -39,21 +40,23 @@ class SelfieSegmenter:
     """MediaPipe's general selfie segmentation, whose weights come inside its wheel (Apache-2.0)."""
 
     def __init__(self) -> None:
-        from mediapipe import __version__
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-        self._version = __version__
-        self._graph = SelfieSegmentation(model_selection=0)
+        self._graph: Any = None  # made when the first picture comes: MediaPipe takes seconds to load
 
     def person(self, rgb: np.ndarray) -> np.ndarray:
+        if self._graph is None:
+            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+            self._graph = SelfieSegmentation(model_selection=0)
         return np.array(self._graph.process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
 
-    def key(self) -> str:
-        return f"mediapipe-selfie-general-{self._version}"
+    @staticmethod
+    def key() -> str:
+        return f"mediapipe-selfie-general-{version('mediapipe')}"
 
     def close(self) -> None:
         """Let go of the graph."""
-        self._graph.close()
+        if self._graph is not None:
+            self._graph.close()
 
 
 def person_in_box(segmenter: Segmenter, net_plate: np.ndarray, matrix: np.ndarray, box: Box) -> np.ndarray:

@@ -2,7 +2,8 @@
 """Gain and offset that bring the drawn face to the plate's colour, learnt where the matte ramps.
 
 There both pictures show the same skin but for a chin or a lip that moved, so the fit is robust: least squares with
-Huber weights, drawn a little towards "change nothing" so that a flat ring does not invent contrast.
+Tukey's weights, which give no say to what is far off, begun at the median difference, and drawn a little towards
+"change nothing" so that a flat ring does not invent contrast.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 FEWEST_PIXELS = 200  # below that, a ring says nothing about colour
 MOST_PIXELS = 20_000  # evenly spaced samples are as good as all, and quick at 4K
 ITERATIONS = 12
-HUBER = 1.345  # standard deviations; 95 % efficient on normal errors (Huber 1981)
+TUKEY = 4.685  # standard deviations; 95 % efficient on normal errors (Beaton and Tukey 1974)
 MAD_TO_SIGMA = 1.4826
+LEAST_SIGMA = 1e-3  # of the value range: a quarter of an 8-bit step
 GAIN_LIMITS = (0.8, 1.25)  # a drawn face further off than that is a failure, which a grade would only hide
 OFFSET_LIMIT = 0.1
 PULL = 0.02  # weight of "gain 1" beside the ring's variance: (0.14)^2, about the contrast of lit skin
@@ -55,8 +57,8 @@ def _fit(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
     gain, offset = 1.0, float(np.median(target - source))
     for _ in range(ITERATIONS):
         residual = target - (gain * source + offset)
-        sigma = MAD_TO_SIGMA * float(np.median(np.abs(residual))) + 1e-4
-        weights = np.minimum(1.0, HUBER * sigma / np.maximum(np.abs(residual), 1e-12))
+        sigma = MAD_TO_SIGMA * float(np.median(np.abs(residual))) + LEAST_SIGMA
+        weights = (1.0 - np.minimum(1.0, np.abs(residual) / (TUKEY * sigma)) ** 2) ** 2
         weights /= weights.sum()
         mean_source, mean_target = float(weights @ source), float(weights @ target)
         variance = float(weights @ (source - mean_source) ** 2)

@@ -24,6 +24,7 @@ from dubplate_backend.renderers.base import RenderedFrame
 from dubplate_shared.take import Take
 from dubplate_shared.track import Track
 
+COMPOSITE_VERSION = 1  # raised when the same drawn crop would give other plate bits
 RING = (0.02, 0.6)  # matte values between which the two pictures are compared for colour
 
 

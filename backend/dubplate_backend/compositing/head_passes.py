@@ -83,7 +83,8 @@ def _camera(head: HeadModel, track: Track, take: Take, index: int) -> tuple[Tens
         _row(eyes[index]),
         _row(track.eyelids[index]),
     )  # [1, V, 3]
-    return to_camera(vertices, _row(track.rotation[index]), _row(track.translation[index])), _row(track.intrinsics[index])
+    camera = to_camera(vertices, _row(track.rotation[index]), _row(track.translation[index]))
+    return camera, _row(track.intrinsics[index])
 
 
 def _mattes(head: HeadModel, screen: Tensor, box: Box) -> dict[str, np.ndarray]:

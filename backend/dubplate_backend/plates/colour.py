@@ -55,7 +55,7 @@ class PlateColour:
 
     @classmethod
     def of_exr(cls, attributes: Mapping[str, Any], stated: str = "") -> PlateColour:
-        """As the shot states, else as the file says, else scene-linear without a name: what EXR pixels are by default."""
+        """As the shot states, else as the file says, else scene-linear without a name: what EXR is by default."""
         if stated:
             return cls.named(stated)
         if attributes.get("colorInteropID"):

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import OpenEXR
+
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.files import atomic_path
 
@@ -125,6 +126,22 @@ def read_exr(path: Path | str) -> Exr:
         raise InvalidInput(f"The pixels of {path} are damaged: their hash is not the one that was written.",
                            hint="Render the frame again, or restore the file from a copy.")
     return exr
+
+
+def read_first_part(path: Path | str) -> np.ndarray:
+    """[H, W, 3] of the first part's R, G and B alone, without its hash being checked: for looking, not for work.
+
+    Raises InvalidInput where they cannot be read.
+    """
+    try:
+        file = OpenEXR.InputFile(str(path))
+        window = file.header()["dataWindow"]
+        shape = (window.max.y - window.min.y + 1, window.max.x - window.min.x + 1)
+        kind = {2: np.float16, 4: np.float32}
+        pixels = [np.frombuffer(data, kind[len(data) // (shape[0] * shape[1])]) for data in file.channels("RGB")]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _read_error(Path(path)) from error
+    return np.stack(pixels, axis=-1).reshape(*shape, 3)
 
 
 def read_attributes(path: Path | str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ pictures become v/255 in half, from which every one of the 256 levels is recover
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from dubplate_backend.plates.exr import Windows, rate_attribute, read_exr, time_
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.time_code import advanced
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import sha256_file
 from dubplate_shared.shot import Shot
 
 PLATES_KEPT = 8  # a window of five and its neighbours, so that each plate is decoded once when frames come in order
@@ -43,14 +43,6 @@ class Plate:
     windows: Windows
     alpha: np.ndarray | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
-
-    def sha256(self) -> str:
-        """Hash of its pixel bits, their type and their place."""
-        digest = hashlib.sha256(f"{self.rgb.dtype.str}|{self.rgb.shape}|{self.windows}|{self.colour}".encode())
-        digest.update(np.ascontiguousarray(self.rgb).data)
-        if self.alpha is not None:
-            digest.update(np.ascontiguousarray(self.alpha).data)
-        return digest.hexdigest()
 
     def net(self) -> np.ndarray:
         """The display window as a network sees it: float32 [H, W, 3], 0..1.
@@ -74,6 +66,8 @@ class ShotPlates:
         self._shot = shot
         self._path = shot.plate_path()
         self._kept: OrderedDict[int, Plate] = OrderedDict()
+        self._colour: PlateColour | None = None
+        self._hashed: tuple[tuple[str, int, int], str] | None = None
         self._lock = Lock()
         self._footage = Footage.open(self._path) if shot.info.plate.kind == "video" else None
         if self._footage is not None and self._footage.count < shot.info.frame_count:
@@ -101,14 +95,33 @@ class ShotPlates:
                 self._kept.move_to_end(frame)
                 return self._kept[frame]
             plate = self._checked(self._read(frame, index))
+            self._colour = plate.colour
             self._kept[frame] = plate
             while len(self._kept) > PLATES_KEPT:
                 self._kept.popitem(last=False)
             return plate
 
+    @property
+    def colour(self) -> PlateColour:
+        """The colour space of the shot's plates, which is one for all."""
+        if self._colour is None:
+            self.plate(self._shot.info.first_frame)
+        assert self._colour is not None
+        return self._colour
+
     def net(self, frame: int) -> np.ndarray:
         """As `Plate.net`, by frame number: what renderers ask for."""
         return self.plate(frame).net()
+
+    def sha256(self, frame: int) -> str:
+        """Hash of all the bytes that this frame is read from: its file, or the whole video."""
+        self._shot.index(frame)
+        path = self._path if self._footage is not None else sequence_file(self._path, frame)
+        facts = path.stat()
+        stamp = (str(path), facts.st_size, facts.st_mtime_ns)
+        if self._hashed is None or self._hashed[0] != stamp:
+            self._hashed = (stamp, sha256_file(path))
+        return self._hashed[1]
 
     def missing(self, frames: tuple[int, ...]) -> tuple[int, ...]:
         """Which of these frames have no file; a video has them all."""

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""manifest.json beside the plates: what each frame was made from, and the hash of its file.
+
+It survives re-renders of a part of the range.  Each EXR carries its own input hash and pixel hash as well, so a render
+that was killed before it could write the manifest still resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from dubplate_backend.plates.exr import read_attributes, read_exr
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import read_json, sha256_file, write_json
+
+SCHEMA = "dubplate.plates/1"
+INPUT_HASH = "dubplate:inputHash"
+NAME = "manifest.json"
+
+
+class FrameStatus(StrEnum):
+    DRAWN = "drawn"
+    PASSTHROUGH = "passthrough"  # no face there: the plate as it was
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One plate.  file: its name beside the manifest.  sha256: of the file.  input_hash: of all it was made from."""
+
+    file: str
+    sha256: str
+    input_hash: str
+    status: FrameStatus
+    take: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """facts: what holds for the latest render (shot, take, actor, tool, settings).  frames: by frame number."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    frames: Mapping[int, FrameRecord] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """The manifest in that folder, or an empty one. Raises InvalidInput where it is broken or newer."""
+        path = folder / NAME
+        if not path.exists():
+            return cls()
+        content = read_json(path, SCHEMA)
+        try:
+            frames = {int(frame): _record(entry) for frame, entry in content.pop("frames").items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(f"{path} is incomplete: {error!r}.",
+                               hint="Delete it: the plates beside it carry their own hashes.") from error
+        return cls({key: value for key, value in content.items() if key != "schema"}, frames)
+
+    def merged(self, facts: Mapping[str, Any], frames: Mapping[int, FrameRecord]) -> Manifest:
+        """With newer facts, and newer frames in the place of older ones."""
+        return Manifest({**self.facts, **facts}, {**self.frames, **frames})
+
+    def save(self, folder: Path) -> None:
+        """Write it atomically, frames in order, without those whose file is gone. Raises OutputNotWritable."""
+        kept = {frame: record for frame, record in sorted(self.frames.items()) if (folder / record.file).exists()}
+        frames = {str(frame): asdict(record) for frame, record in kept.items()}
+        write_json(folder / NAME, {"schema": SCHEMA, **self.facts, "frames": frames})
+
+    def valid(self, folder: Path, frame: int, input_hash: str, file: str) -> FrameRecord | None:
+        """The record of a plate that stands whole on disk and was made from just these inputs, or None.
+
+        By the manifest's file hash where it knows the frame, else by the hashes that the file carries.
+        """
+        path = folder / file
+        if not path.exists():
+            return None
+        record = self.frames.get(frame)
+        if record is not None and record.input_hash == input_hash and record.file == file:
+            return record if sha256_file(path) == record.sha256 else None
+        return _record_of_file(path, input_hash)
+
+
+def _record_of_file(path: Path, input_hash: str) -> FrameRecord | None:
+    """What an EXR says of itself, if it is whole and made from these inputs."""
+    try:
+        if read_attributes(path).get(INPUT_HASH) != input_hash:
+            return None
+        attributes = read_exr(path).attributes
+        status = FrameStatus(str(attributes.get("dubplate:frameStatus")))
+    except (InvalidInput, ValueError):
+        return None
+    return FrameRecord(path.name, sha256_file(path), input_hash, status, str(attributes.get("dubplate:take", "")))
+
+
+def _record(entry: Mapping[str, Any]) -> FrameRecord:
+    return FrameRecord(
+        file=str(entry["file"]),
+        sha256=str(entry["sha256"]),
+        input_hash=str(entry["input_hash"]),
+        status=FrameStatus(entry["status"]),
+        take=str(entry.get("take", "")),
+    )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The input hash of a frame: all that its pixels depend on, and nothing else.
+
+A frame whose hash is unchanged need not be drawn again, and an edit elsewhere in the take does not change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+
+from dubplate_backend.compositing.composite import COMPOSITE_VERSION, CompositeSettings
+from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.renderers.base import Renderer
+from dubplate_shared import __version__
+from dubplate_shared.files import sha256_arrays, sha256_file
+from dubplate_shared.shot import Shot
+from dubplate_shared.take import TRACKED, Take
+
+
+class FrameKeys:
+    """Hashes of one shot's frames under one take, actor and settings."""
+
+    def __init__(
+        self,
+        shot: Shot,
+        take: Take,
+        renderer: Renderer,
+        plates: ShotPlates,
+        settings: CompositeSettings,
+        segmenter: str,
+    ) -> None:
+        """segmenter: the key of the background test's network, empty where the test is off."""
+        self._shot, self._take, self._renderer, self._plates = shot, take, renderer, plates
+        self._eyes = shot.track.eyes if take.eyes is None else take.eyes
+        sound = sound_of(shot, take)
+        # The whole track counts: masks and reference frames are chosen from all of it.
+        track = {item.name: getattr(shot.track, item.name) for item in fields(shot.track)}
+        info = shot.info
+        self._common = {
+            "dubplate": __version__,
+            "compositing": COMPOSITE_VERSION,
+            "renderer": renderer.renderer_key(),
+            "settings": asdict(settings),
+            "segmenter": segmenter if settings.background_test else "",
+            "shot": sha256_arrays({**track, "crop": shot.crop}),
+            "plate": [info.plate.colour_space, info.width, info.height, info.pixel_aspect, info.timecode],
+            "rate": [info.rate.num, info.rate.den],
+            "sound": sha256_file(sound) if sound is not None else "",
+        }
+
+    def key(self, frame: int) -> str:
+        """Hex SHA-256. Raises InvalidInput outside the shot."""
+        index = self._shot.index(frame)
+        reach = self._renderer.preset.window // 2
+        rows = slice(max(0, index - reach), index + reach + 1)
+        has_face = bool(self._shot.track.confidence[index] > 0)
+        read = self._renderer.frames_read(self._shot, frame) if has_face else (frame,)
+        curves = {
+            "expression": self._take.expression[rows],
+            "jaw": self._take.jaw[rows],
+            "eyes": np.asarray(self._eyes[rows]),
+        }
+        facts = {
+            **self._common,
+            "frame": frame,
+            "curves": sha256_arrays(curves) if has_face else "",
+            "plates": [self._plates.sha256(each) for each in read],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def sound_of(shot: Shot, take: Take) -> Path | None:
+    """The voice that belongs to a take: its own, or the shot's for what was filmed, else none.
+
+    Raises InvalidInput where it is named and not there.
+    """
+    named = take.origin.get("audio")
+    if named:
+        return shot.resolve(str(named))
+    return shot.audio_path() if take.name == TRACKED else None

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a render would do, and all checks that can be made before it begins."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubplate_backend.compositing.background import SelfieSegmenter
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.plates.manifest import FrameRecord, Manifest
+from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.renderers.base import Renderer
+from dubplate_backend.renderers.load import load_renderer
+from dubplate_backend.rendering.keys import FrameKeys
+from dubplate_backend.rendering.settings import RenderSettings
+from dubplate_shared.actor import ActorInfo
+from dubplate_shared.errors import InvalidInput, OutputNotWritable
+from dubplate_shared.frames import format_frames
+from dubplate_shared.plate_names import plate_path, version_folder
+from dubplate_shared.shot import HeadIdentity, Shot
+from dubplate_shared.take import Take
+
+LEAST_BYTES_A_PIXEL = 1.5  # below the smallest of our plates as measured: a preflight must not refuse what would fit
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """keys: frame -> input hash.  standing: plates that need no drawing.  no_face: frames that pass through."""
+
+    frames: tuple[int, ...]
+    keys: Mapping[int, str]
+    standing: Mapping[int, FrameRecord]
+    no_face: frozenset[int]
+
+    @property
+    def to_draw(self) -> tuple[int, ...]:
+        return tuple(frame for frame in self.frames if frame not in self.standing and frame not in self.no_face)
+
+    @property
+    def to_pass(self) -> tuple[int, ...]:
+        return tuple(frame for frame in self.frames if frame not in self.standing and frame in self.no_face)
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json: frames as ranges."""
+        return {
+            "to_draw": format_frames(self.to_draw),
+            "to_pass_through": format_frames(self.to_pass),
+            "standing": format_frames(tuple(self.standing)),
+        }
+
+
+def plan_shot(
+    *,
+    shot: Shot,
+    take: Take,
+    actor_path: Path | str,
+    head: HeadModel,
+    frames: Sequence[int],
+    out: Path | str,
+    version: int = 1,
+    settings: RenderSettings | Mapping[str, Any] | None = None,
+) -> RenderPlan:
+    """All checks of `render_shot` and what it would draw, without drawing or writing anything. Raises as it does."""
+    check_inputs(shot, take, actor_path, head, frames)
+    with ShotPlates(shot) as plates:
+        renderer = load_renderer(actor_path, head)
+        plan = make_plan(shot, take, renderer, plates, frames, Path(out), version, RenderSettings.of(settings))
+    check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
+    return plan
+
+
+def make_plan(
+    shot: Shot,
+    take: Take,
+    renderer: Renderer,
+    plates: ShotPlates,
+    frames: Sequence[int],
+    out: Path,
+    version: int,
+    settings: RenderSettings,
+) -> RenderPlan:
+    """Hash every frame and see which plates stand already. Raises InvalidInput where plates are missing."""
+    frames = tuple(sorted(set(frames)))
+    missing = plates.missing(frames)
+    if missing:
+        raise InvalidInput(f"Plates {format_frames(missing)} of {shot.info.name} are missing.",
+                           hint=f"They belong at {shot.info.plate.path}.")
+    keys = FrameKeys(shot, take, renderer, plates, settings.composite, SelfieSegmenter.key())
+    wanted = {frame: keys.key(frame) for frame in frames}
+    folder = version_folder(out, version)
+    manifest = Manifest.load(folder)
+    standing: dict[int, FrameRecord] = {}
+    for frame in () if settings.force else frames:
+        name = plate_path(out, shot.info.name, version, frame).name
+        record = manifest.valid(folder, frame, wanted[frame], name)
+        if record is not None:
+            standing[frame] = record
+    no_face = frozenset(frame for frame in frames if shot.track.confidence[shot.index(frame)] <= 0)
+    return RenderPlan(frames, wanted, standing, no_face)
+
+
+def check_inputs(shot: Shot, take: Take, actor_path: Path | str, head: HeadModel, frames: Sequence[int]) -> None:
+    """What can be told before any work. Raises InvalidInput, HeadModelMismatch."""
+    if not frames:
+        raise InvalidInput("No frames were asked for.", hint="Name a range, such as --frames 1001-1100.")
+    shot.indices(frames)
+    shot.checked(take)
+    own = HeadIdentity(head.kind, head.sha256)
+    own.require(shot.info.head, f"Shot {shot.info.name}")
+    own.require(ActorInfo.load(actor_path).head, f"Actor {Path(actor_path).name}")
+
+
+def check_disk(folder: Path, plates: int, shot: Shot) -> None:
+    """Raise OutputNotWritable where so many plates cannot possibly fit on the folder's disk."""
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    wanted = plates * shot.info.width * shot.info.height * LEAST_BYTES_A_PIXEL
+    free = shutil.disk_usage(existing).free
+    if free < wanted:
+        raise OutputNotWritable(
+            f"The disk of {folder} is too full: {free / 1e9:.2f} GB are free, {plates} plates need at least"
+            f" {wanted / 1e9:.2f} GB.", hint="Free some space, or choose another output folder.")

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a render did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubplate_shared.frames import format_frames
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """Frame numbers by what became of them, and where the results lie.
+
+    failed: frame -> why.  preview, sheet: None where they were not asked for.
+    """
+
+    drawn: tuple[int, ...]
+    skipped: tuple[int, ...]
+    passed_through: tuple[int, ...]
+    failed: Mapping[int, str]
+    seconds: float
+    folder: Path
+    manifest: Path
+    preview: Path | None
+    sheet: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json: paths as text, frames as ranges."""
+        ranges = {name: format_frames(getattr(self, name)) for name in ("drawn", "skipped", "passed_through")}
+        paths = {name: str(getattr(self, name) or "") for name in ("folder", "manifest", "preview", "sheet")}
+        failed = {str(frame): why for frame, why in self.failed.items()}
+        return {**ranges, "failed": failed, "seconds": round(self.seconds, 3), **paths}

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be chosen about a render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from dubplate_backend.compositing.composite import CompositeSettings
+from dubplate_shared.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """composite: post-processing, part of every frame's hash.  force: draw frames that stand already.
+
+    preview: write preview.mp4.  sheet: write sheet.png.
+    """
+
+    composite: CompositeSettings = field(default_factory=CompositeSettings)
+    force: bool = False
+    preview: bool = True
+    sheet: bool = False
+
+    @classmethod
+    def of(cls, given: RenderSettings | Mapping[str, Any] | None) -> RenderSettings:
+        """From names and values as they come over the wire. Raises InvalidInput for a name or value that is unknown."""
+        if given is None or isinstance(given, RenderSettings):
+            return given or cls()
+        own = {item.name for item in fields(cls)} - {"composite"}
+        inner = {item.name for item in fields(CompositeSettings)}
+        for name, value in given.items():
+            if name not in own | inner:
+                raise InvalidInput(f"There is no render setting {name!r}.",
+                                   hint=f"There are: {', '.join(sorted(own | inner))}.")
+            if not isinstance(value, bool):
+                raise InvalidInput(f"Render setting {name!r} is {value!r}.", hint="It is true or false.")
+        composite = CompositeSettings(**{name: value for name, value in given.items() if name in inner})
+        return cls(composite, **{name: value for name, value in given.items() if name in own})
