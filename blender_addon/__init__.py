@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dubplate in Blender: a tracked shot as an animatable head, and its keys as plates."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import command, monitor, operators, panel, preferences, settings
+
+_CLASSES = (preferences.DubplatePreferences, *operators.CLASSES, *panel.CLASSES)
+
+
+def _draw_import(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    menu.layout.operator(operators.DUBPLATE_OT_import_shot.bl_idname, text="Dubplate Shot (.dubshot)")
+
+
+def register() -> None:
+    """Called by Blender when the add-on is enabled; works without a window."""
+    settings.register()
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_import.append(_draw_import)
+    _commands.append(bpy.utils.register_cli_command("dubplate", command.main))
+
+
+def unregister() -> None:
+    """Called by Blender when the add-on is disabled: nothing of it stays, and a backend started here ends."""
+    monitor.close_session()
+    while _commands:
+        bpy.utils.unregister_cli_command(_commands.pop())
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
+    settings.unregister()
+
+
+_commands: list[object] = []  # handles of the registered commands, needed to unregister them

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's actions, thin: each checks, calls one room and says what came of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+from bpy.props import StringProperty
+
+from dubplate_shared.errors import DubplateError, InvalidInput
+
+from . import monitor
+from .import_shot import import_with_notes
+from .performance import write_take
+from .request import Choice
+from .shot_link import ShotLink, find_head, heads
+
+SHOT_SUFFIX = ".dubshot"
+
+
+def attempt(operator: bpy.types.Operator, action: Callable[[], None]) -> set[str]:
+    """Run `action`; an error of ours is reported with its fix and shown in the panel."""
+    try:
+        action()
+    except DubplateError as error:
+        monitor.show_error(error)
+        operator.report({"ERROR"}, f"{error.message} {error.hint}".strip())
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+class DUBPLATE_OT_import_shot(bpy.types.Operator):
+    """Import a tracked shot: head, curves, camera, plate and sound"""
+
+    bl_idname = "dubplate.import_shot"
+    bl_label = "Import Dubplate Shot"
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    filepath: StringProperty(name="Shot", description="The shot package, a folder NAME.dubshot", subtype="FILE_PATH")
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    take: StringProperty(name="Take", description="The performance to put on the curves", default="tracked")
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._import(context))
+
+    def _import(self, context: bpy.types.Context) -> None:
+        monitor.clear_status()
+        imported = import_with_notes(self._package(), take=self.take)
+        for note in imported.notes:
+            self.report({"WARNING"}, note)
+        _look_through_camera(context)
+
+    def _package(self) -> Path:
+        """A package is a folder: people pick it, step into it, or pick a file in it."""
+        for text in (self.filepath, self.directory):
+            path = Path(bpy.path.abspath(text))
+            for candidate in (path, path.parent):
+                if text and candidate.suffix == SHOT_SUFFIX:
+                    return candidate
+        raise InvalidInput(
+            f"{self.filepath or self.directory or 'Nothing'} is no shot package.",
+            hint=f"Choose a NAME{SHOT_SUFFIX} folder.",
+        )
+
+
+def _look_through_camera(context: bpy.types.Context) -> None:
+    for area in context.screen.areas if context.screen else ():
+        if area.type == "VIEW_3D":
+            area.spaces.active.region_3d.view_perspective = "CAMERA"
+
+
+class DUBPLATE_OT_load_take(bpy.types.Operator):
+    """Put another take of the shot on the curves; the keys that were there stay as an Action"""
+
+    bl_idname = "dubplate.load_take"
+    bl_label = "Load Take"
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    take: StringProperty(name="Take", description="A take of the shot", default="tracked")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._load(context))
+
+    def _load(self, context: bpy.types.Context) -> None:
+        head = find_head(context)
+        shot = ShotLink.of(head).load_shot()
+        write_take(head, shot, shot.take(self.take))
+        ShotLink.of_shot(shot, self.take).store(head)
+
+
+class DUBPLATE_MT_takes(bpy.types.Menu):
+    """The takes of the shot at hand"""
+
+    bl_idname = "DUBPLATE_MT_takes"
+    bl_label = "Load Take"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        try:
+            names = ShotLink.of(find_head(context)).load_shot().take_names()
+        except DubplateError as error:
+            self.layout.label(text=error.message, icon="ERROR")
+            return
+        for name in names:
+            self.layout.operator(DUBPLATE_OT_load_take.bl_idname, text=name).take = name
+
+
+class DUBPLATE_OT_connect(bpy.types.Operator):
+    """Connect to a running backend, or start one with the Python of the preferences"""
+
+    bl_idname = "dubplate.connect"
+    bl_label = "Connect"
+
+    connection: StringProperty(
+        name="Connection File",
+        description="Connection file of a running backend; empty: as the scene says",
+        subtype="FILE_PATH",
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._connect(context))
+
+    def _connect(self, context: bpy.types.Context) -> None:
+        monitor.clear_status()
+        monitor.connect(context, Choice(connection=self.connection))
+        if bpy.app.background:  # no timers there
+            monitor.wait_until_connected()
+
+
+class DUBPLATE_OT_disconnect(bpy.types.Operator):
+    """Leave the backend; one that was started here ends"""
+
+    bl_idname = "dubplate.disconnect"
+    bl_label = "Disconnect"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return monitor.session().hello is not None or monitor.session().starting
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        monitor.close_session()
+        monitor.clear_status()
+        return {"FINISHED"}
+
+
+class DUBPLATE_OT_render_range(bpy.types.Operator):
+    """Render the frame range to plates in the background; Blender stays free"""
+
+    bl_idname = "dubplate.render_range"
+    bl_label = "Render Range"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if monitor.is_rendering():
+            cls.poll_message_set("A render is under way")
+            return False
+        return bool(heads(context.scene))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._render(context))
+
+    def _render(self, context: bpy.types.Context) -> None:
+        monitor.clear_status()
+        monitor.render(context)
+        if bpy.app.background:  # no timers there
+            monitor.wait()
+
+
+class DUBPLATE_OT_cancel(bpy.types.Operator):
+    """Stop the render; plates already written are whole"""
+
+    bl_idname = "dubplate.cancel"
+    bl_label = "Cancel Render"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return monitor.is_rendering()
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        return attempt(self, monitor.cancel)
+
+
+CLASSES = (
+    DUBPLATE_OT_import_shot,
+    DUBPLATE_OT_load_take,
+    DUBPLATE_MT_takes,
+    DUBPLATE_OT_connect,
+    DUBPLATE_OT_disconnect,
+    DUBPLATE_OT_render_range,
+    DUBPLATE_OT_cancel,
+)

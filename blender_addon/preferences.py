@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What belongs to the person and the machine, not to the scene."""
+
+import bpy
+from bpy.props import StringProperty
+
+
+class DubplatePreferences(bpy.types.AddonPreferences):
+    """Shown under Preferences > Add-ons > Dubplate."""
+
+    bl_idname = __package__
+
+    python: StringProperty(
+        name="Backend Python",
+        description="The Python of the environment that holds Dubplate's backend, such as .venv/bin/python",
+        subtype="FILE_PATH",
+    )
+    head: StringProperty(
+        name="Head Model",
+        description="Your FLAME file, if shots were tracked with it; empty for Dubplate's own head",
+        subtype="FILE_PATH",
+    )
+    actor_folder: StringProperty(
+        name="Actors",
+        description="The folder that holds your actors (NAME.dubactor)",
+        subtype="DIR_PATH",
+    )
+    output: StringProperty(
+        name="Output",
+        description="Where plates are written where the scene names no folder",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        column.use_property_split = True
+        for name in ("python", "head", "actor_folder", "output"):
+            column.prop(self, name)
+
+
+def preference(context: bpy.types.Context, name: str) -> str:
+    """A preference as text; empty where the add-on runs without being enabled as one."""
+    addon = context.preferences.addons.get(__package__)
+    return str(getattr(addon.preferences, name)) if addon and addon.preferences else ""

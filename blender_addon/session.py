@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's one conversation with a backend: no bpy, no threads; looked at from a timer, or waited for in batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubplate_shared.errors import BackendLost, BackendUnreachable, InvalidInput
+from dubplate_shared.messages import HelloAck, JobInfo, JobState, Message
+from dubplate_shared.take import Take
+
+from .backend_process import BackendProcess, start_backend
+from .client import ENDINGS, Client
+
+_CLIENT_NAME = "dubplate blender"
+_STOP_TIMEOUT_S = 5.0  # closing Blender waits no longer; plates are written whole or not at all
+
+
+@dataclass(frozen=True)
+class Environment:
+    """How to start a backend.  python: of the environment that holds it.  head: a model file, "" for the stand-in.
+
+    roots: folders of the shots and actors that it may read.  output_root: the folder that it may write beneath.
+    """
+
+    python: Path
+    roots: tuple[Path, ...]
+    output_root: Path
+    head: str = ""
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """What to draw: `frames` (an expression such as 1001-1100) of a shot with an actor, as `take` performs."""
+
+    shot: Path
+    shot_name: str
+    actor: Path
+    frames: str
+    output: Path
+    version: int
+    take: Take
+
+
+class Session:
+    """At most one backend, and at most one job of ours on it.  job: its id, "" when none runs."""
+
+    def __init__(self) -> None:
+        self.job = ""
+        self._client: Client | None = None
+        self._backend: BackendProcess | None = None
+
+    @property
+    def hello(self) -> HelloAck | None:
+        """What the backend said of itself; None where none is connected."""
+        return self._client.hello if self._client else None
+
+    @property
+    def responsive(self) -> bool:
+        """False while the connection stands and the backend owes an answer: busy, or stuck."""
+        return self._client is not None and self._client.responsive
+
+    @property
+    def starting(self) -> bool:
+        """A backend of ours was started and does not answer yet."""
+        return self._backend is not None and self._client is None
+
+    def connect(self, connection_file: Path | str) -> None:
+        """Reach a running backend by its connection file. Raises BackendUnreachable, ProtocolMismatch, InvalidInput."""
+        self.close()
+        self._client = Client.connect(connection_file, name=_CLIENT_NAME)
+
+    def start(self, environment: Environment) -> None:
+        """Start a backend of our own. It answers seconds later: see try_connect and wait_until_connected.
+
+        Raises InvalidInput where the Python is none, BackendUnreachable where it does not run.
+        """
+        self.close()
+        if not environment.python.is_file():
+            raise InvalidInput(
+                f"{environment.python} is no Python.",
+                hint="Set the Python of Dubplate's environment in the add-on's preferences, such as .venv/bin/python.",
+            )
+        self._backend = start_backend(
+            environment.python,
+            roots=environment.roots,
+            output_root=environment.output_root,
+            head=environment.head or None,
+            wait=0,
+        )
+
+    def try_connect(self) -> bool:
+        """Connect to the backend that was started if it is ready, without waiting. Raises BackendUnreachable."""
+        if self._client is None and self._backend is not None:
+            try:
+                if self._backend.ready():
+                    self._client = Client.connect(self._backend.connection_file, name=_CLIENT_NAME)
+            except BackendUnreachable:
+                self.close()
+                raise
+        return self._client is not None
+
+    def wait_until_connected(self) -> None:
+        """Block until the backend that was started answers. Raises BackendUnreachable."""
+        if self._backend is not None and self._client is None:
+            self._backend.wait()
+            self.try_connect()
+
+    def serves(self, request: RenderRequest) -> bool:
+        """False where our own backend was started for other folders: start it anew. Others' are asked, and tell."""
+        if self.hello is None or self._backend is None:
+            return self.hello is not None
+        roots, output_root = self.hello.roots, self.hello.output_root
+        readable = (any(path.is_relative_to(root) for root in roots) for path in (request.shot, request.actor))
+        return all(readable) and request.output.is_relative_to(output_root)
+
+    def submit(self, request: RenderRequest) -> str:
+        """Queue the render and return its job id. Raises what the backend raises, BackendLost."""
+        client = self._require()
+        self.job = client.submit(
+            shot=client.asset_id(request.shot),
+            actor=client.asset_id(request.actor),
+            frames=request.frames,
+            output=client.output_id(request.output),
+            version=request.version,
+            take=request.take.name,
+            expression=request.take.expression,
+            jaw=request.take.jaw,
+            eyes=request.take.eyes,
+        )
+        return self.job
+
+    def poll(self) -> list[Message]:
+        """News since the last call, without waiting. Raises BackendLost, and is disconnected then."""
+        if self._client is None:
+            return []
+        try:
+            events = self._client.poll()
+        except BackendLost:
+            self.close()
+            raise
+        if any(ends(event, self.job) for event in events):
+            self.job = ""
+        return events
+
+    def wait(self, on_event: Callable[[Message], None]) -> JobInfo:
+        """Block until our job is over. Raises what it failed with, Cancelled, BackendLost."""
+        try:
+            return self._require().wait(self.job, on_event)
+        finally:
+            self.job = ""
+
+    def cancel(self) -> None:
+        """Ask our job to stop; its event tells when it has."""
+        if self._client is not None and self.job:
+            self._client.cancel(self.job)
+
+    def close(self) -> None:
+        """Disconnect, and end the backend if it is ours."""
+        self.job = ""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._backend is not None:
+            self._backend.stop(_STOP_TIMEOUT_S)
+            self._backend = None
+
+    def _require(self) -> Client:
+        if self._client is None:
+            raise BackendUnreachable("No backend is connected.", hint="Press Connect in the Dubplate panel.")
+        return self._client
+
+
+def ends(event: Message, job: str) -> bool:
+    """Whether `event` tells that `job` is over."""
+    if isinstance(event, JobInfo):
+        return event.job == job and JobState(event.state).final
+    return isinstance(event, ENDINGS) and event.job == job
