@@ -31,6 +31,7 @@ from dubplate_shared.messages import (
     JobInfo,
     JobInfos,
     JobList,
+    JobProgress,
     JobShow,
     JobState,
     JobSubmit,
@@ -178,8 +179,8 @@ class Client:
     # --- listening ---------------------------------------------------------------------------------------------
 
     def poll(self, timeout_ms: int = 0) -> list[Event]:
-        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log; and JobInfo where
-        news was missed and the jobs' states were asked for instead. Waits for the first at most `timeout_ms`.
+        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log. Where news was
+        missed, progress and endings are asked for instead. Waits for the first at most `timeout_ms`.
 
         Raises BackendLost within 3 s of the backend's end, if called that often.
         """
@@ -211,7 +212,7 @@ class Client:
             for event in self.poll(STEP_MS):
                 if on_event is not None:
                     on_event(event)
-                if _ends(event, job):
+                if isinstance(event, ENDINGS) and event.job == job:
                     info = self.show(job)
         self._watched.discard(job)
         if info.error is not None:
@@ -248,12 +249,13 @@ class Client:
         return _exchange(self._line, message, kind, timeout)
 
     def _catch_up(self) -> None:
+        """Ask for what missed events would have told: each watched job's progress, and its end if it is over."""
         self._line.missed = False
         for job in tuple(self._watched):
             info = self.show(job)
-            self._line.events.append(info)
+            self._line.events.append(JobProgress(job, info.done, info.total, info.stage))
             if JobState(info.state).final:
-                self._watched.discard(job)
+                self._line.events.append(_ending(info))
 
 
 def _greet(line: Line, name: str, timeout: float) -> HelloAck:
@@ -284,10 +286,10 @@ def _exchange(line: Line, message: Message, kind: type[Reply], timeout: float) -
     return reply
 
 
-def _ends(event: Event, job: str) -> bool:
-    if isinstance(event, JobInfo):
-        return event.job == job and JobState(event.state).final
-    return isinstance(event, ENDINGS) and event.job == job
+def _ending(info: JobInfo) -> Event:
+    if info.error is not None:
+        return JobFailed(info.job, info.error)
+    return JobFinished(info.job) if info.state == JobState.FINISHED else JobCancelled(info.job)
 
 
 def _relative(path: Path | str, folders: tuple[str, ...], option: str) -> str:

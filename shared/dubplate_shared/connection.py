@@ -60,14 +60,14 @@ class Connection:
                 f"No backend has written {path}.", hint="Start one with `dubplate serve`, or check --connection."
             )
         content = read_json(path, SCHEMA)
-        names = [field.name for field in dataclasses.fields(cls)]
+        known = {field.name for field in dataclasses.fields(cls)}
         try:
-            found = cls(**{name: content[name] for name in names if name in content})
-        except TypeError as error:
+            found = cls(**{name: value for name, value in content.items() if name in known})
+        except TypeError as error:  # a field is missing
             raise _broken(path) from error
-        if not isinstance(found.endpoints, dict) or any(
-            not isinstance(found.endpoints.get(name), str) for name in SOCKETS
-        ):
+        texts = (found.session, found.token, found.protocol, found.server_key)
+        endpoints = found.endpoints if isinstance(found.endpoints, dict) else {}
+        if not all(isinstance(text, str) for text in (*texts, *(endpoints.get(name) for name in SOCKETS))):
             raise _broken(path)
         return found
 

@@ -12,14 +12,15 @@ _PART = re.compile(r"^(?P<first>-?\d{1,9})(?:-(?P<last>-?\d{1,9})(?:x(?P<step>\d
 _MOST_FRAMES = 10_000_000  # 115 hours at 24 fps: more is a typing error, and would fill the memory.
 
 
-def parse_frames(text: str) -> tuple[int, ...]:
-    """Frames of a range expression, ascending and without repeats.
+def parse_frames(text: str, *, most: int = _MOST_FRAMES) -> tuple[int, ...]:
+    """Frames of a range expression, ascending and without repeats. most: how many it may name in all.
 
     Raises InvalidInput with the fix; ":" is refused because tools disagree on what it means.
     """
     if ":" in text:
         raise InvalidInput(f"Frame range {text!r} uses ':'.", hint="Write a step with x, as in 1001-1100x2.")
     frames: set[int] = set()
+    named = 0
     for part in text.replace(" ", "").split(","):
         found = _PART.match(part)
         if not found:
@@ -34,8 +35,9 @@ def parse_frames(text: str) -> tuple[int, ...]:
                 f"Frame range {part!r} runs backwards or has step 0.",
                 hint="Write the smaller frame first and a step of 1 or more.",
             )
-        if (last - first) // step >= _MOST_FRAMES:
-            raise InvalidInput(f"Frame range {part!r} has over {_MOST_FRAMES} frames.", hint="Check the numbers.")
+        named += (last - first) // step + 1
+        if named > most:
+            raise InvalidInput(f"Frame range {text[:80]!r} has over {most} frames.", hint="Check the numbers.")
         frames.update(range(first, last + 1, step))
     return tuple(sorted(frames))
 

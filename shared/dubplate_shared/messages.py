@@ -21,6 +21,8 @@ Array = npt.NDArray[Any]
 
 EXPRESSION_COMPONENTS = 100
 MAX_KEY_LENGTH = 128
+MAX_NAME_LENGTH = 512  # of an id or a name
+MAX_RANGE_LENGTH = 4096  # of a frame range as text
 MAX_DETAIL_LENGTH = 2000
 RETRYABLE = frozenset({"backend_unreachable", "backend_lost", "out_of_memory", "output_not_writable", "queue_full"})
 
@@ -146,6 +148,10 @@ class JobSubmit(Message):
     def __post_init__(self) -> None:
         if not 1 <= len(self.key) <= MAX_KEY_LENGTH:
             raise InvalidInput(f"A job's key has 1 to {MAX_KEY_LENGTH} characters.", hint="Use a fresh UUID.")
+        for name in ("shot", "actor", "output", "take", "base_take"):
+            _check_length(name, getattr(self, name), MAX_NAME_LENGTH)
+        for name in ("frames", "take_frames"):
+            _check_length(name, getattr(self, name), MAX_RANGE_LENGTH)
         if not 1 <= self.version <= 9999:
             raise InvalidInput(f"Version {self.version} is not in 1 to 9999.", hint="Choose a version from 1 on.")
         if (self.expression is None) != (self.jaw is None) or (self.eyes is not None and self.jaw is None):
@@ -159,6 +165,11 @@ class JobSubmit(Message):
             raise InvalidInput(
                 "A take's arrays differ in their number of frames.", hint="Send one row a frame in each."
             )
+
+
+def _check_length(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise InvalidInput(f"{name} has {len(text)} characters; it may have {most}.", hint="Make it shorter.")
 
 
 def _check_curves(name: str, curves: Array | None, columns: int) -> int | None:

@@ -92,7 +92,7 @@ def pack(envelope: Envelope) -> list[bytes | memoryview]:
                 hint="Send a shorter range of frames.",
             )
         described.append({"name": name, "dtype": plain.dtype.name, "shape": list(plain.shape)})
-        buffers.append(memoryview(plain.reshape(-1).view(np.uint8)) if plain.size else b"")
+        buffers.append(plain.reshape(-1).view(np.uint8).data if plain.size else b"")
     fields = {"type": envelope.type, "id": envelope.id, "session": envelope.session, "version": envelope.version}
     if envelope.token:
         fields["token"] = envelope.token
@@ -214,8 +214,7 @@ def _read_array(description: Any, data: memoryview) -> tuple[str, Array]:
         raise ProtocolError("An array's name must be text.")
     if dtype not in DTYPES:
         raise ProtocolError(f"Array {name[:40]!r} has dtype {str(dtype)[:40]!r}; the wire carries {', '.join(DTYPES)}.")
-    plain = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
-    if not plain or len(shape) > MAX_DIMENSIONS:
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(_is_size(size) for size in shape):
         raise ProtocolError(f"Array {name[:40]!r} must have a shape of at most {MAX_DIMENSIONS} sizes.")
     kind = np.dtype(dtype).newbyteorder("<")
     if math.prod(shape) * kind.itemsize != data.nbytes or data.nbytes > MAX_BUFFER_BYTES:
@@ -223,6 +222,10 @@ def _read_array(description: Any, data: memoryview) -> tuple[str, Array]:
     array = np.frombuffer(data, dtype=kind).reshape(shape) if data.nbytes else np.empty(shape, kind)
     array.flags.writeable = False
     return name, array
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_BUFFER_BYTES
 
 
 def check_version(theirs: str, *, own_name: str, their_name: str, own: str = PROTOCOL_VERSION) -> None:

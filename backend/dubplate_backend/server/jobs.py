@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import queue
 import threading
@@ -30,11 +31,11 @@ from dubplate_shared.messages import (
     QueueFull,
 )
 from dubplate_shared.progress import Progress, check
+from dubplate_shared.protocol import MAX_HEADER_BYTES
 
 MAX_WAITING = 256
 MAX_REMEMBERED = 1000
-MAX_LISTED = 40  # as many job states as fit a header with room to spare
-LISTED_DETAIL_LENGTH = 200
+LISTED_BYTES = MAX_HEADER_BYTES // 2  # of a list's states as text, so that it fits a header with room to spare
 PROGRESS_INTERVAL_S = 0.05  # closer steps of one stage are not told, the last one always is
 
 log = logging.getLogger("dubplate.server")
@@ -129,10 +130,11 @@ class Jobs:
             return self._job(id).info()
 
     def list(self) -> tuple[JobInfo, ...]:
-        """The newest jobs, newest first; long error texts are cut."""
+        """The newest jobs, newest first, as many as one message carries."""
         with self._lock:
-            newest = [job.info() for job in list(self._jobs.values())[-MAX_LISTED:]]
-        return tuple(_shortened(info) for info in reversed(newest))
+            newest = [job.info() for job in reversed(self._jobs.values())]
+        sizes = itertools.accumulate(len(repr(info).encode()) for info in newest)
+        return tuple(info for info, size in zip(newest, sizes, strict=True) if size <= LISTED_BYTES)
 
     def cancel(self, id: str) -> JobInfo:
         """Stop a job; one that is over stays as it is. Raises InvalidInput for a job that is not known."""
@@ -242,10 +244,3 @@ def _hash_work(request: JobSubmit) -> str:
     arrays = {name: getattr(request, name) for name in ("expression", "jaw", "eyes")}
     words = dataclasses.replace(request, key="-", expression=None, jaw=None, eyes=None)
     return f"{words!r} {sha256_arrays({name: array for name, array in arrays.items() if array is not None})}"
-
-
-def _shortened(info: JobInfo) -> JobInfo:
-    if info.error is None:
-        return info
-    error = dataclasses.replace(info.error, detail=info.error.detail[:LISTED_DETAIL_LENGTH])
-    return dataclasses.replace(info, error=error)

@@ -18,10 +18,11 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import sha256_file
 from dubplate_shared.frames import parse_frames
 from dubplate_shared.messages import JobSubmit
-from dubplate_shared.plate_names import plate_path, version_folder
-from dubplate_shared.progress import Progress, ProgressCallback, Stop
+from dubplate_shared.progress import ProgressCallback, Stop
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
+
+MOST_FRAMES = 100_000  # over an hour of one shot: a request for more would only fill the memory
 
 Written = Callable[[int, str, str], None]  # frame, path beneath the output root, sha256 of the file
 
@@ -41,24 +42,11 @@ class RenderWork:
     settings: Mapping[str, Any]
 
     def run(self, *, progress: ProgressCallback, written: Written, stop: Stop) -> str:
-        """Render, telling each plate as it stands on disk. Returns the manifest's path beneath the output root, or "".
+        """Render, telling each plate as it stands on disk. Returns the manifest's path beneath the output root.
 
         Raises Cancelled where `stop` says so, else what render_shot raises.
         """
-        told: set[int] = set()
-
-        def tell_written() -> None:
-            for frame in self.frames:
-                path = plate_path(self.out, self.shot.info.name, self.version, frame)
-                if frame not in told and path.exists():
-                    told.add(frame)
-                    written(frame, self._beneath_root(path), sha256_file(path))
-
-        def stepped(step: Progress) -> None:
-            progress(step)
-            tell_written()
-
-        render_shot(
+        report = render_shot(
             shot=self.shot,
             take=self.take,
             actor_path=self.actor_path,
@@ -66,13 +54,12 @@ class RenderWork:
             frames=self.frames,
             out=self.out,
             version=self.version,
-            progress=stepped,
+            progress=progress,
             stop=stop,
             settings=self.settings,
+            written=lambda frame, path: written(frame, self._beneath_root(path), sha256_file(path)),
         )
-        tell_written()
-        manifest = version_folder(self.out, self.version) / "manifest.json"
-        return self._beneath_root(manifest) if manifest.exists() else ""
+        return self._beneath_root(report.manifest)
 
     def _beneath_root(self, path: Path) -> str:
         return path.relative_to(self.output_root).as_posix()
@@ -83,7 +70,7 @@ def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork
     shot = models.shot(assets.shot(request.shot))
     actor_path = assets.actor(request.actor)
     models.actor(actor_path)
-    frames = parse_frames(request.frames)
+    frames = parse_frames(request.frames, most=MOST_FRAMES)
     shot.indices(frames)
     return RenderWork(
         shot=shot,
@@ -106,7 +93,7 @@ def take_of(request: JobSubmit, shot: Shot) -> Take:
     if request.expression is None or request.jaw is None:
         return shot.take(request.take)
     base = shot.take(request.base_take)
-    rows = shot.indices(parse_frames(request.take_frames)) if request.take_frames else list(range(len(base)))
+    rows = shot.indices(parse_frames(request.take_frames, most=MOST_FRAMES)) if request.take_frames else list(range(len(base)))
     if len(rows) != len(request.expression):
         raise InvalidInput(
             f"{len(request.expression)} rows of curves came for {len(rows)} frames.",
