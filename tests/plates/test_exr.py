@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import OpenEXR
 import pytest
+
 from dubplate_backend.plates.exr import (
     PIXEL_HASH,
     ExrPart,

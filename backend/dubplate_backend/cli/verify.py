@@ -14,7 +14,7 @@ def command(
     shot: Annotated[Path | None, typer.Option(help="Compare with the source plates of this shot, too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check delivered plates: each file's hash, its pixels, element over plate, and the source's bits outside the matte.
+    """Check delivered plates: file and pixel hashes, element over plate, the source's bits outside the matte.
 
     Exit code 3 where a plate is wrong.
 

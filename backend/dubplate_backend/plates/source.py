@@ -150,8 +150,10 @@ class ShotPlates:
     def _read_exr(self, frame: int, index: int, path: Path) -> Plate:
         exr = read_exr(path)
         first = exr.parts[0]
-        colour = PlateColour.of_exr(exr.attributes, self._shot.info.plate.colour_space)
-        attributes = {**self._time(index), **colour.attributes(), **exr.attributes}
+        stated = self._shot.info.plate.colour_space
+        colour = PlateColour.of_exr(exr.attributes, stated)
+        named = colour.attributes()
+        attributes = {**self._time(index), **named, **exr.attributes, **(named if stated else {})}
         return Plate(frame, first.rgb(), colour, exr.windows, first.channels.get("A"), attributes)
 
     def _time(self, index: int) -> dict[str, Any]:
