@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Solves the semantic controls on a head: each a direction in expression and jaw space that meets landmark goals."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dubplate_backend.head.goals import GOALS, JAW_OPEN_RAD, Goal, displacements
+from dubplate_backend.head.model import EXPRESSION_COMPONENTS, HeadModel
+from dubplate_backend.head.standin.topology import face_triangles, mirror_pairs
+from dubplate_shared.controls import CONTROL_NAMES
+
+EFFORT_MM = 0.35
+"""Landmark error that is worth one standard deviation of a component: keeps solutions natural."""
+MM = 1e-3
+BLINK_MARGINS = {
+    "blink_L": ((386, 374), (385, 380), (387, 373), (384, 381), (388, 390), (398, 382), (466, 249)),
+    "blink_R": ((159, 145), (158, 153), (160, 144), (157, 154), (161, 163), (173, 155), (246, 7)),
+}
+"""Upper and lower lid points that meet in a blink."""
+
+
+def solve_controls(head: HeadModel) -> dict[str, tuple[Tensor, Tensor]]:
+    """All controls of dubplate_shared.controls on any head: name -> (expression [100], jaw [3]) at value 1.
+
+    Ridge regression of each goal's landmark displacements on those of the expression components.
+    """
+    landmarks = head.landmarks(head.template[None])[0].double()  # [468, 3]
+    directions = landmark_directions(head)  # [468, 3, 100]
+    pairs = mirror_pairs(face_triangles())
+    goals = {goal.name: goal for goal in GOALS}
+    controls = {}
+    for name in CONTROL_NAMES:
+        expression, jaw = torch.zeros(EXPRESSION_COMPONENTS), torch.zeros(3)
+        if name == "jaw_open":
+            jaw[0] = JAW_OPEN_RAD
+        else:
+            index, moves = _blink(name, landmarks) if name in BLINK_MARGINS else _goal(goals[name], pairs)
+            expression = _ridge(directions[index], moves).float()
+        controls[name] = (expression, jaw)
+    return controls
+
+
+def landmark_directions(head: HeadModel) -> Tensor:
+    """What each expression component does to the landmarks at rest: [468, 3, 100] metres, float64."""
+    corners = head.expression_basis[head.faces[head.landmark_faces]].double()  # [468, 3, 3, 100]
+    return (corners * head.landmark_barycentrics.double()[..., None, None]).sum(1)
+
+
+def _goal(goal: Goal, pairs: np.ndarray) -> tuple[Tensor, Tensor]:
+    index, moves = displacements(goal, pairs)
+    return torch.from_numpy(index), torch.from_numpy(moves) * MM
+
+
+def _blink(name: str, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    """The upper lid's points onto the lower's, all else of the eyes and brows still."""
+    index = [point for pairs in BLINK_MARGINS.values() for pair in pairs for point in pair]
+    moves = torch.zeros(len(landmarks), 3, dtype=torch.float64)
+    for upper, lower in BLINK_MARGINS[name]:
+        moves[upper, 1] = landmarks[lower, 1] - landmarks[upper, 1]
+    return torch.tensor(index), moves[index]
+
+
+def _ridge(directions: Tensor, moves: Tensor) -> Tensor:
+    """Least squares with an effort term.   directions [N, 3, C], moves [N, 3] metres -> [C]."""
+    matrix = directions.flatten(0, 1) / (EFFORT_MM * MM)  # [3N, C]
+    target = moves.flatten() / (EFFORT_MM * MM)
+    normal = matrix.T @ matrix + torch.eye(matrix.shape[1], dtype=matrix.dtype)
+    return torch.linalg.solve(normal, matrix.T @ target)
