@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the eyes look: the iris centres that FaceMesh sees, carried back onto the eyeballs.
+
+Both eyes get the same direction, the mean of the two: at a conversation's distance they differ by less than the
+landmarks' noise, and what differs is mostly where the head model puts its eyeballs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.tracking.faces import Faces
+from dubplate_backend.tracking.fit import Fit, in_between
+from dubplate_shared.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
+
+LEFT_EYE_JOINT, RIGHT_EYE_JOINT = 3, 4
+LEFT_IRIS_CENTRE, RIGHT_IRIS_CENTRE = 473, 468
+LEFT_LIDS, RIGHT_LIDS = (386, 374), (159, 145)  # middle of the upper and of the lower lid
+# Iris plane over the eyeball's radius, both from the centre of rotation: Atchison & Smith 2000, Optics of the Human Eye.
+IRIS_DEPTH = 0.82
+# An eye whose lids are nearer than this share of its width is closed: its iris is guessed.
+OPEN_SHARE = 0.12
+LARGEST_ANGLE_RAD = np.deg2rad(35)  # an eye turns no further without the head
+SMOOTHED_S = 0.03  # a saccade takes twice as long
+
+
+def eye_rotations(head: HeadModel, fit: Fit, faces: Faces, times: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Axis-angle of left and right eye, (T, 6) radians.   centre: (2,) principal point, px.
+
+    Where both eyes are closed, and where there is no face, it is what lies between.
+    """
+    pixels = faces.landmarks_px.astype(np.float64)
+    gaze = np.zeros((len(pixels), 3))
+    for joint, iris, lids, corners in (
+        (LEFT_EYE_JOINT, LEFT_IRIS_CENTRE, LEFT_LIDS, (LEFT_EYE_INNER, LEFT_EYE_OUTER)),
+        (RIGHT_EYE_JOINT, RIGHT_IRIS_CENTRE, RIGHT_LIDS, (RIGHT_EYE_INNER, RIGHT_EYE_OUTER)),
+    ):
+        eyeball, radius = eyeball_of(head, fit.shape, joint)
+        width = np.linalg.norm(pixels[:, corners[0]] - pixels[:, corners[1]], axis=-1)
+        opening = np.linalg.norm(pixels[:, lids[0]] - pixels[:, lids[1]], axis=-1)
+        is_open = faces.seen & (opening > OPEN_SHARE * np.maximum(width, 1e-6))
+        direction = towards(pixels[:, iris], fit, eyeball, radius * IRIS_DEPTH, centre)
+        gaze += np.where(is_open[:, None], direction, 0.0)
+    known = np.linalg.norm(gaze, axis=1) > 0
+    if not known.any():
+        return np.zeros((len(pixels), 6))
+    angles = in_between(turn_to(gaze[known]), times[known], times)
+    if len(times) > 1:
+        angles = gaussian_filter1d(angles, SMOOTHED_S / np.median(np.diff(times)), axis=0, mode="nearest")
+    return np.tile(angles, 2)
+
+
+def eyeball_of(head: HeadModel, shape: np.ndarray, joint: int) -> tuple[np.ndarray, float]:
+    """Centre (3,) of an eyeball in head space, and its radius, metres."""
+    vertices, joints = head.shaped(torch.from_numpy(shape).to(head.template.dtype))
+    centre = joints[0, joint].double().numpy()
+    ball = vertices[0, head.skin_weights[:, joint] > 0.5].double().numpy()
+    return centre, float(np.median(np.linalg.norm(ball - centre, axis=1)))
+
+
+def towards(pixels: np.ndarray, fit: Fit, eyeball: np.ndarray, radius: float, centre: np.ndarray) -> np.ndarray:
+    """Unit directions (T, 3), head space, from the eyeball to where the rays through `pixels` (T, 2) meet it first;
+    rays that miss it count where they pass nearest."""
+    ray = np.concatenate([(pixels - centre) / fit.focal_px, np.ones((len(pixels), 1))], axis=1)
+    ray = np.einsum("tij,ti->tj", fit.rotation, ray)
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    start = -np.einsum("tij,ti->tj", fit.rotation, fit.translation) - eyeball
+    along = -(start * ray).sum(axis=1)
+    inside = radius**2 - ((start**2).sum(axis=1) - along**2)
+    hit = start + (along - np.sqrt(np.maximum(inside, 0.0)))[:, None] * ray
+    return hit / np.linalg.norm(hit, axis=1, keepdims=True)
+
+
+def turn_to(direction: np.ndarray) -> np.ndarray:
+    """Axis-angle (T, 3) that turns straight ahead (Z) to `direction` (T, 3) without roll (Listing's law)."""
+    x, y, z = direction.T / np.linalg.norm(direction, axis=1)
+    sideways = np.hypot(x, y)
+    angle = np.minimum(np.arctan2(sideways, z), LARGEST_ANGLE_RAD)
+    per_side = angle / np.maximum(sideways, 1e-12)
+    return np.stack([-y * per_side, x * per_side, np.zeros_like(x)], axis=1)
