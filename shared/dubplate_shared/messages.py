@@ -337,14 +337,13 @@ class Welcome(Message):
 
 @dataclass(frozen=True)
 class Log(Message):
-    """A line worth reading; level is "info", "warning" or "error"."""
+    """What the backend warns of; level is "warning" or "error"."""
 
     TYPE: ClassVar[str] = "log"
     SOCKET: ClassVar[str] = "events"
     SENDER: ClassVar[str] = "backend"
     level: str
     text: str
-    job: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import zmq
 
-from dubplate_shared.messages import Message
+from dubplate_shared.messages import MAX_DETAIL_LENGTH, Log, Message
 from dubplate_shared.protocol import pack
 from dubplate_shared.validation import to_envelope
 
@@ -60,3 +61,15 @@ class Events:
         with self._lock:
             self._inlet.close(linger=0)
             self.outlet.close(linger=0)
+
+
+class EventLog(logging.Handler):
+    """Tells listeners what the backend's log warns of."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()[:MAX_DETAIL_LENGTH]  # without the traceback, which stays in the log
+        self._events.publish(Log("error" if record.levelno >= logging.ERROR else "warning", text))

@@ -207,7 +207,7 @@ class Jobs:
         except Cancelled:
             return self._end(job, JobState.CANCELLED, JobCancelled(job.id))
         except DubplateError as error:
-            log.warning("job %s failed [%s]: %s", job.id, error.code, error.message)
+            log.info("job %s failed [%s]: %s", job.id, error.code, error.message)
             return self._end(job, JobState.FAILED, JobFailed(job.id, ErrorInfo.of(error)))
         except Exception as error:  # a defect in one job must not end the worker
             log.exception("job %s failed", job.id)

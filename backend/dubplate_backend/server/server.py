@@ -19,7 +19,7 @@ from dubplate_backend.server.answering import POLL_MS, Answering, answer_waiting
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import LOOPBACK, listen
 from dubplate_backend.server.control import Control
-from dubplate_backend.server.events import Events
+from dubplate_backend.server.events import EventLog, Events
 from dubplate_backend.server.jobs import Jobs
 from dubplate_backend.server.models import Models
 from dubplate_backend.server.render_work import prepare
@@ -63,6 +63,7 @@ class Server:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets = listen(self._context, address)
         self._events = Events(self._context, session=session, topic=token.encode())
+        self._event_log = EventLog(self._events)
         self.jobs = Jobs(partial(prepare, assets=assets, models=models), self._events.publish)
         rpc = {
             Hello: self._hello,
@@ -85,6 +86,7 @@ class Server:
         self._last_life_s = time.monotonic()
 
     def __enter__(self) -> Server:
+        log.addHandler(self._event_log)
         self.jobs.start()
         self._control.start()
         self.connection.write(self._connection_file)
@@ -119,6 +121,7 @@ class Server:
         """Stop the jobs, tell the listeners, remove the connection file. `worker_ended`: whether it stopped in time."""
         self._ending.set()
         self.worker_ended = self.jobs.stop(WORKER_END_S)
+        log.removeHandler(self._event_log)
         self._control.stop()
         self._connection_file.unlink(missing_ok=True)
         self._events.close()

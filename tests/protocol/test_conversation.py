@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Client and backend on real sockets: finding each other, versions, refusals, and a backend that nothing upsets."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import stat
+import sys
+import time
+from threading import Thread
+
+import pytest
+import zmq
+from hostile import HOSTILE
+from small_backend import running
+
+from blender_addon.client import Client
+from dubplate_backend.server.connection import listen
+from dubplate_shared import __version__
+from dubplate_shared.connection import Connection
+from dubplate_shared.errors import BackendUnreachable, HeadModelMismatch, InvalidInput, ProtocolMismatch
+from dubplate_shared.messages import Message, NotAdmitted, Ping, Pong, Refusal, ShotLoad
+from dubplate_shared.protocol import PROTOCOL_VERSION, Envelope, ProtocolError, pack, unpack
+from dubplate_shared.validation import from_envelope
+
+
+def refusal(envelope: Envelope) -> Refusal:
+    message = from_envelope(envelope)
+    assert isinstance(message, Refusal)
+    return message
+
+
+def is_rpc(raw) -> bool:
+    return raw.socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode() == raw.connection.endpoints["rpc"]
+
+
+def rewritten(backend, tmp_path, **changes):
+    """The backend's connection file with other content."""
+    path = tmp_path / "connection.json"
+    dataclasses.replace(Connection.read(backend.connection_file), **changes).write(path)
+    return path
+
+
+def test_hello_tells_who_answers(client, backend, models):
+    hello = client.hello
+    assert (hello.protocol, hello.version, hello.device) == (PROTOCOL_VERSION, __version__, "cpu")
+    assert (hello.head_kind, hello.head_sha256) == (models.head.kind, models.head.sha256)
+    assert hello.roots == (str(backend.root),) and hello.output_root == str(backend.output)
+    assert "render" in hello.features
+
+
+def test_the_connection_file_is_private_and_names_this_process(backend):
+    connection = Connection.read(backend.connection_file)
+    assert connection.pid == os.getpid() and connection.protocol == PROTOCOL_VERSION
+    assert all(endpoint.startswith("tcp://127.0.0.1:") for endpoint in connection.endpoints.values())
+    if sys.platform != "win32":
+        assert stat.S_IMODE(backend.connection_file.stat().st_mode) == 0o600
+
+
+def test_loading_tells_what_is_in_a_shot_and_an_actor(client):
+    shot, actor = client.load_shot("man.dubshot"), client.load_actor("man.dubactor")
+    assert (shot.name, shot.first_frame, shot.frame_count, shot.rate_num) == ("man", 1001, 20, 25)
+    assert shot.takes == ("tracked",) and (actor.name, actor.preset) == ("man", "draft")
+
+
+def test_another_head_model_is_refused(client):
+    with pytest.raises(HeadModelMismatch, match="flame2023"):
+        client.load_shot("stranger.dubshot")
+    with pytest.raises(HeadModelMismatch, match="flame2023"):
+        client.load_actor("stranger.dubactor")
+
+
+@pytest.mark.parametrize("id", ["../man.dubshot", "/etc/man.dubshot", "nowhere.dubshot", "man.dubactor"])
+def test_an_id_that_leads_nowhere_good_is_refused_with_a_hint(client, id):
+    with pytest.raises(InvalidInput) as refused:
+        client.load_shot(id)
+    assert refused.value.hint and id in refused.value.message
+
+
+def test_paths_become_ids_and_those_outside_are_refused(client, backend, tmp_path):
+    assert client.asset_id(backend.root / "man.dubshot") == "man.dubshot"
+    assert client.output_id(backend.output / "a" / "b") == "a/b" and client.output_id(backend.output) == "."
+    with pytest.raises(InvalidInput, match="--root"):
+        try:
+            client.asset_id(tmp_path / "man.dubshot")
+        except InvalidInput as error:
+            raise InvalidInput(error.hint) from error
+
+
+def test_questions_can_be_asked_without_waiting(client):
+    first, second = client.request(ShotLoad("man.dubshot")), client.request(Ping())
+    found: dict[str, Message] = {}
+    deadline_s = time.monotonic() + 5
+    while len(found) < 2 and time.monotonic() < deadline_s:
+        client.poll(10)
+        for id in (first, second):
+            if id not in found and (reply := client.reply(id)) is not None:
+                found[id] = reply
+    assert found[first].name == "man" and isinstance(found[second], Pong)
+
+
+def test_a_client_of_another_version_is_refused_naming_both(raw):
+    for version in ("2.0", "0.9", "new"):
+        error = refusal(raw.ask("hello", version=version)).error
+        assert error.code == "protocol_mismatch" and error.exit_code == 11
+        assert repr(version) in error.detail and repr(PROTOCOL_VERSION) in error.detail
+        assert "Update" in error.hint
+
+
+def test_a_client_of_a_newer_minor_version_is_understood(raw):
+    assert raw.ask("hello" if is_rpc(raw) else "ping", version="1.7").type in ("pong", "hello_ack")
+
+
+def test_a_backend_of_another_version_is_refused_naming_both(backend, tmp_path):
+    with pytest.raises(ProtocolMismatch, match=r"'2\.0'.*'1\.0'") as refused:
+        Client.connect(rewritten(backend, tmp_path, protocol="2.0"))
+    assert "Update the client" in refused.value.hint
+
+
+def test_a_backend_that_turns_out_to_be_newer_is_refused(tmp_path):
+    context = zmq.Context()
+    sockets = listen(context)
+    Connection(sockets.endpoints, os.getpid(), "s", "t", 0.0).write(tmp_path / "c.json")
+
+    def answer() -> None:
+        route, header = sockets.rpc.recv_multipart()
+        body = {"protocol": "3.1", "version": "9", "device": "cpu", "head_kind": "x", "head_sha256": "y"}
+        reply = Envelope("hello_ack", unpack([header]).id, "s", "3.1", body=body)
+        sockets.rpc.send_multipart([route, *pack(reply)])
+
+    thread = Thread(target=answer)
+    thread.start()
+    with pytest.raises(ProtocolMismatch, match=r"'3\.1'.*'1\.0'"):
+        Client.connect(tmp_path / "c.json")
+    thread.join()
+    sockets.close()
+    context.term()
+
+
+def test_unknown_fields_are_ignored(raw):
+    envelope = raw.ask("hello", body={"client": "x", "mood": "good"}) if is_rpc(raw) else raw.ask("ping", body={"a": 1})
+    assert envelope.type in ("hello_ack", "pong")
+
+
+def test_unknown_requests_and_those_of_the_other_socket_are_refused(raw):
+    for type in ("make.tea", "pong", "ping" if is_rpc(raw) else "hello"):
+        assert refusal(raw.ask(type)).error.code == "protocol"
+
+
+def test_a_request_without_the_token_is_refused_and_learns_nothing(raw):
+    for token in ("", "0" * 32, raw.connection.token[:-1], "\u00e9"):
+        answer = raw.ask("hello" if is_rpc(raw) else "ping", token=token)
+        assert refusal(answer).error.code == "not_admitted"
+        assert raw.connection.token not in repr(answer)
+
+
+def test_a_connection_file_with_another_token_is_refused(backend, tmp_path):
+    with pytest.raises(NotAdmitted):
+        Client.connect(rewritten(backend, tmp_path, token="0" * 32))
+
+
+def test_a_request_of_an_earlier_session_is_refused(raw):
+    error = refusal(raw.ask("shot.load" if is_rpc(raw) else "ping", session="old", body={"shot": "man.dubshot"})).error
+    assert error.code == "backend_lost" and "Connect again" in error.hint
+
+
+def test_every_hostile_message_is_refused_and_the_backend_goes_on(raw, backend):
+    for name, parts in HOSTILE.items():
+        if parts:  # a message without parts cannot be sent
+            raw.send(parts)
+            assert refusal(raw.answer()).error.code == "protocol", name
+    with backend.connect() as client:
+        assert client.load_shot("man.dubshot").name == "man"
+
+
+def test_a_part_beyond_the_limit_costs_its_sender_the_connection_and_nobody_else(raw, backend):
+    raw.send([b"x" * (9 * 1024 * 1024)])
+    assert not raw.socket.poll(300)
+    with backend.connect() as client:
+        assert client.ping()
+
+
+def test_bytes_that_are_no_zmq_do_no_harm(backend):
+    connection = Connection.read(backend.connection_file)
+    for endpoint in connection.endpoints.values():
+        host, port = endpoint.removeprefix("tcp://").split(":")
+        for junk in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" + b"\xff" * 8 + b"\x7f" + b"\x03" * 60, os.urandom(4096)):
+            with socket.create_connection((host, int(port)), timeout=2) as peer:
+                peer.sendall(junk)
+    with backend.connect() as client:
+        assert client.ping()
+
+
+def test_events_reach_only_those_who_know_the_token(backend):
+    connection = Connection.read(backend.connection_file)
+    context = zmq.Context()
+    listener = context.socket(zmq.SUB)
+    listener.setsockopt(zmq.SUBSCRIBE, b"")
+    listener.setsockopt(zmq.SUBSCRIBE, connection.token[:8].encode())
+    listener.connect(connection.endpoints["events"])
+    with backend.connect() as client:  # its welcome goes out to everybody who was let in
+        assert client.ping()
+        assert not listener.poll(300)
+    context.destroy(linger=0)
+
+
+def test_many_clients_are_served_at_once(backend):
+    clients = [backend.connect() for _ in range(8)]
+    assert [client.ping() is not None for client in clients] == [True] * 8
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.7", "::", "example.org", "*"])
+def test_any_address_but_the_loopback_is_refused_with_the_way_round(address):
+    context = zmq.Context()
+    with pytest.raises(InvalidInput, match="does not listen") as refused:
+        listen(context, address)
+    assert "SSH tunnel" in refused.value.hint
+    context.term()
+
+
+def test_no_connection_file_and_nobody_behind_one_are_told_apart_and_at_once(backend, tmp_path):
+    with pytest.raises(BackendUnreachable, match="No backend has written"):
+        Client.connect(tmp_path / "none.json")
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        endpoint = f"tcp://127.0.0.1:{reserved.getsockname()[1]}"
+        path = rewritten(backend, tmp_path, endpoints=dict.fromkeys(("rpc", "control", "events"), endpoint))
+        started_s = time.monotonic()
+        with pytest.raises(BackendUnreachable, match="Nobody listens"):
+            Client.connect(path, timeout=10)
+        assert time.monotonic() - started_s < 3
+
+
+def test_a_port_that_something_else_holds_is_told(backend, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        path = rewritten(backend, tmp_path, endpoints=dict.fromkeys(("rpc", "control", "events"), endpoint))
+        with pytest.raises(BackendUnreachable):
+            Client.connect(path, timeout=5)
+
+
+def test_a_request_beyond_the_limits_is_told_before_it_is_sent(client):
+    with pytest.raises(ProtocolError, match="header"):
+        client.load_shot("s" * 70_000)
+    assert client.ping()
+
+
+def test_the_connection_file_goes_with_the_backend(tmp_path, models, root):
+    with running(tmp_path, models, root) as backend:
+        first = json.loads(backend.connection_file.read_text())
+    assert not (tmp_path / "connection.json").exists()
+    with running(tmp_path, models, root) as backend:
+        second = json.loads(backend.connection_file.read_text())
+    assert first["session"] != second["session"] and first["token"] != second["token"]
