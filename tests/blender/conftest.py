@@ -21,5 +21,15 @@ def bpy():
 
 
 @pytest.fixture
+def addon(bpy):
+    """The add-on registered, as Blender does it when it is enabled."""
+    import blender_addon
+
+    blender_addon.register()
+    yield blender_addon
+    blender_addon.unregister()
+
+
+@pytest.fixture
 def shot(tmp_path: Path) -> Shot:
     return write_test_shot(tmp_path)
