@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_shot import write_test_shot
+from blender_shot import write_test_shot
 
 from dubplate_shared.shot import Shot
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_shot import HEAD
+from blender_shot import HEAD
 
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import ExitCode

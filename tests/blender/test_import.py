@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_shot import HEIGHT, WIDTH, make_rig, make_track, write_test_shot
+from blender_shot import HEIGHT, WIDTH, make_rig, make_track, write_test_shot
 
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Rate

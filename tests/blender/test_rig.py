@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_shot import make_rig
+from blender_shot import make_rig
 
 
 def pose_in_blender(bpy, armature, expression, jaw, neck, eyes) -> np.ndarray:
