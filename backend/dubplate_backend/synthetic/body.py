@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.synthetic.noise import Noise
 
 _AROUND = 64
-_CLOTH = np.array([0.030, 0.052, 0.066])  # linear RGB, a dark teal wool
-_STITCH_M = 0.0045
+_COLLAR_GAP_M = 0.003
+_ROUNDNESS = 0.82  # superellipse: shoulders are squarer than an ellipse
+_CHEST_DROP_M = 0.018
 # Height over the neck's foot, half width, half depth, shift to the back [m]: collar, trapezius, shoulders, chest.
 # Widths of a 50th-percentile man (Gordon et al. 1989, ANSUR: neck breadth 0.12 m, biacromial 0.40 m).
 _RINGS = np.array([
@@ -35,52 +35,32 @@ _FINE_ROWS = 72
 
 @dataclass(frozen=True)
 class Body:
-    """vertices: [N, 3] head space at rest.  faces: [F, 3].  colours: [N, 3] linear.  pivot: [3], the neck's foot."""
+    """vertices: (N, 3) head space at rest.  faces: (F, 3).  uv: (F, 3, 2) turns round the body and metres downwards.
+    pivot: (3,), the neck's foot.
+    """
 
-    vertices: torch.Tensor
-    faces: torch.Tensor
-    colours: torch.Tensor
-    pivot: torch.Tensor
+    vertices: np.ndarray
+    faces: np.ndarray
+    uv: np.ndarray
+    pivot: np.ndarray
 
 
-def dress(head: HeadModel, shape: torch.Tensor, *, seed: int) -> Body:
+def dress(head: HeadModel, shape: torch.Tensor) -> Body:
     """The pullover that fits this person's neck.   shape: [300]."""
-    vertices = head.shaped(shape)[0][0].double().numpy()
-    foot, radius = _neck_foot(vertices, head.landmarks(head.shaped(shape)[0])[0].double().numpy())
+    rest = head.shaped(shape)[0]  # [1, V, 3]
+    foot, radius = _neck_foot(rest[0].double().numpy(), head.landmarks(rest)[0].double().numpy())
     rings = _resample(_RINGS, _FINE_ROWS)
     widen = np.clip(1.0 - (rings[:, 1] - _RINGS[0, 1]) / 0.06, 0.0, 1.0)  # the collar follows this neck, the rest a man
-    half_x = rings[:, 1] + widen * (radius[0] + 0.004 - _RINGS[0, 1])
-    half_z = rings[:, 2] + widen * (radius[1] + 0.004 - _RINGS[0, 2])
+    half_x = (rings[:, 1] + widen * (radius[0] + _COLLAR_GAP_M - _RINGS[0, 1]))[:, None]
+    half_z = (rings[:, 2] + widen * (radius[1] + _COLLAR_GAP_M - _RINGS[0, 2]))[:, None]
     angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
-    roundness = 0.82  # superellipse: shoulders are squarer than an ellipse
-    x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** roundness
-    z = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** roundness
-    points = np.stack(
-        [
-            foot[0] + half_x[:, None] * x,
-            np.broadcast_to(
-                foot[1] + rings[:, :1] - 0.018 * (half_x[:, None] > 0.1) * np.maximum(z, 0) ** 2, (len(rings), _AROUND)
-            ),
-            foot[2] + half_z[:, None] * z - rings[:, 3:],
-        ],
-        axis=-1,
-    )  # [R, A, 3]
-    flat = points.reshape(-1, 3)
-    colours = _knit(flat, seed)
-    return Body(
-        torch.from_numpy(flat.astype(np.float32)),
-        torch.from_numpy(_quads(len(rings), _AROUND)),
-        torch.from_numpy(colours.astype(np.float32)),
-        torch.from_numpy(foot.astype(np.float32)),
-    )
-
-
-def knit_relief(points: np.ndarray, foot_y: float) -> np.ndarray:
-    """(N,) height of the knit, -1..1: ribs on the collar, stockinette below."""
-    ribs = np.sin(2 * np.pi * points[:, 0] / _STITCH_M)
-    return np.where(
-        points[:, 1] > foot_y - 0.002, ribs, 0.6 * ribs + 0.4 * np.sin(2 * np.pi * points[:, 1] / _STITCH_M)
-    )
+    x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** _ROUNDNESS
+    z = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** _ROUNDNESS
+    y = rings[:, :1] - _CHEST_DROP_M * (half_x > 0.1) * np.maximum(z, 0) ** 2  # the neckline hangs lower in front
+    points = np.stack([foot[0] + half_x * x, foot[1] + y, foot[2] + half_z * z - rings[:, 3:]], axis=-1)  # (R, A, 3)
+    down = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(axis=1))])
+    faces, uv = _tube(down)
+    return Body(points.reshape(-1, 3).astype(np.float32), faces, uv.astype(np.float32), foot.astype(np.float32))
 
 
 def _neck_foot(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,11 +74,6 @@ def _neck_foot(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray,
     return np.array([centre[0], height - 0.02, centre[2]]), half[[0, 2]]
 
 
-def _knit(points: np.ndarray, seed: int) -> np.ndarray:
-    noise = Noise(seed + 1)
-    return _CLOTH * (1 + 0.16 * noise(points, 0.05, octaves=3) + 0.10 * noise(points, 0.006))[:, None]
-
-
 def _resample(rings: np.ndarray, count: int) -> np.ndarray:
     """Rings joined by Catmull-Rom splines."""
     at = np.linspace(0, len(rings) - 1, count)
@@ -108,12 +83,13 @@ def _resample(rings: np.ndarray, count: int) -> np.ndarray:
     return 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
 
 
-def _quads(rows: int, columns: int) -> np.ndarray:
-    """[F, 3] triangles of a tube, counter-clockwise from outside; rows run downwards."""
-    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
-    a = row * columns + column
-    b = row * columns + (column + 1) % columns
-    c, d = a + columns, b + columns
-    return np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)]).astype(
-        np.int64
-    )
+def _tube(down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(F, 3) triangles of the rings, counter-clockwise from outside, and their (F, 3, 2) turns and metres down."""
+    row, column = (grid.ravel() for grid in np.meshgrid(np.arange(len(down) - 1), np.arange(_AROUND), indexing="ij"))
+    corners = {"a": (row, column), "b": (row, column + 1), "c": (row + 1, column), "d": (row + 1, column + 1)}
+    index = {name: r * _AROUND + k % _AROUND for name, (r, k) in corners.items()}
+    place = {name: np.stack([k / _AROUND, down[r]], axis=-1) for name, (r, k) in corners.items()}
+    triangles = ("acb", "bcd")
+    faces = np.concatenate([np.stack([index[name] for name in names], axis=-1) for names in triangles])
+    uv = np.concatenate([np.stack([place[name] for name in names], axis=1) for names in triangles])
+    return faces.astype(np.int64), uv

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import grid_sample, normalize
 
-from dubplate_backend.raster.rasterise import rasterise
+from dubplate_backend.raster.camera import Z_NEAR
+from dubplate_backend.raster.numba_kernel import rasterise_numba
+from dubplate_backend.raster.rasterise import MIN_DOUBLE_AREA_PX
 
 _COSINE_LOBE = np.array([np.pi] + [2 * np.pi / 3] * 3 + [np.pi / 4] * 5)  # A_l of the paper
-_SHADOW_SIZE = 320  # px over the bust: 2 mm
+_SHADOW_SIZE = 384  # px over the bust: 1.5 mm
 _SHADOW_BIAS_M = 0.004
-_SHADOW_SOFT_PX = 1.6
-_OCCLUSION_DIRECTIONS = 40
+_SHADOW_SOFT_PX = 1.8
+_OCCLUSION_DIRECTIONS = 48
+_EMPTY = 1e3  # m, depth where nothing stands
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Lamp:
 
     direction: tuple[float, float, float]
     colour: tuple[float, float, float]
+
+    @property
+    def unit(self) -> np.ndarray:
+        """(3,) direction of length 1."""
+        return np.array(self.direction) / np.linalg.norm(self.direction)
 
 
 @dataclass(frozen=True)
@@ -52,107 +59,129 @@ WINDOW_LIGHT = Set(
 )
 
 
-def harmonics(directions: Tensor) -> Tensor:
-    """The nine real spherical harmonics Y_00 .. Y_22 at unit directions [..., 3].  Returns [..., 9]."""
-    x, y, z = directions.unbind(-1)
-    return torch.stack(
-        [
-            torch.full_like(x, 0.282095),
-            0.488603 * y, 0.488603 * z, 0.488603 * x,
-            1.092548 * x * y, 1.092548 * y * z, 0.315392 * (3 * z * z - 1),
-            1.092548 * x * z, 0.546274 * (x * x - y * y),
-        ],
-        dim=-1,
-    )  # fmt: skip
+def harmonics(directions: np.ndarray) -> np.ndarray:
+    """The nine real spherical harmonics Y_00 .. Y_22 at unit directions (..., 3).  Returns (..., 9)."""
+    x, y, z = np.moveaxis(np.asarray(directions, float), -1, 0)
+    rows = [
+        np.full_like(x, 0.282095),
+        0.488603 * y, 0.488603 * z, 0.488603 * x,
+        1.092548 * x * y, 1.092548 * y * z, 0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y),
+    ]  # fmt: skip
+    return np.stack(rows, axis=-1)
 
 
 def lamp_irradiance(lamp: Lamp) -> np.ndarray:
     """(9, 3): E(n) = sum_i c_i Y_i(n) of one lamp."""
-    direction = normalize(torch.tensor(lamp.direction, dtype=torch.float64), dim=0)
-    return (_COSINE_LOBE * harmonics(direction).numpy())[:, None] * np.array(lamp.colour)
+    return (_COSINE_LOBE * harmonics(lamp.unit))[:, None] * np.array(lamp.colour)
 
 
-def ambient_irradiance(light: Set) -> np.ndarray:
-    """(9, 3) of the blend from sky to ground; up is -y."""
+def soft_irradiance(light: Set) -> np.ndarray:
+    """(9, 3) of what casts no shadow: the ambient, its up being -y, and the lamps beside the key."""
     sky, ground = np.array(light.sky), np.array(light.ground)
     coefficients = np.zeros((9, 3))
     coefficients[0] = 0.5 * (sky + ground) / 0.282095
     coefficients[1] = -0.5 * (sky - ground) / 0.488603
-    return coefficients
+    return coefficients + sum(lamp_irradiance(lamp) for lamp in light.lamps)
 
 
 def irradiance(light: Set) -> np.ndarray:
     """(9, 3) of the whole set, nothing in shadow: what a track's `lighting` holds."""
-    return ambient_irradiance(light) + sum(lamp_irradiance(lamp) for lamp in (light.key, *light.lamps))
+    return soft_irradiance(light) + lamp_irradiance(light.key)
 
 
-def lit(points: Tensor, caster: Tensor, faces: Tensor, direction: tuple[float, float, float]) -> Tensor:
-    """Share of a distant lamp that reaches `points`: 0 in shadow, 1 in light, soft between.
+@dataclass(frozen=True)
+class ShadowMap:
+    """What a distant lamp sees: `depth` [S, S] metres along its rays; `view` (3, 4) from camera space to its px."""
 
-    points: [N, 3] and caster: [V, 3], camera space, metres.   Returns [N].  A shadow map with percentage-closer
-    filtering (Reeves et al. 1987, "Rendering antialiased shadows with depth maps").
-    """
-    frame = _frame(direction).to(caster)  # [3, 3]
-    seen = caster @ frame.T  # [V, 3]: right, down, away from the lamp
-    low, high = seen[:, :2].amin(0), seen[:, :2].amax(0)
-    scale = (_SHADOW_SIZE - 4) / float((high - low).max())
-    screen = torch.cat([(seen[:, :2] - low) * scale + 2, seen[:, 2:] - seen[:, 2].min() + 1.0], dim=-1)
-    depth = rasterise(screen[None], faces, _SHADOW_SIZE, _SHADOW_SIZE).zbuf[0]  # [S, S]
-    depth = torch.where(depth < 0, torch.full_like(depth, 1e3), depth)
-    own = points @ frame.T
-    place = (own[:, :2] - low) * scale + 2
-    height = own[:, 2] - seen[:, 2].min() + 1.0 - _SHADOW_BIAS_M
-    light = torch.zeros(len(points))
-    offsets = ((-0.75, -0.25), (0.25, -0.75), (0.75, 0.25), (-0.25, 0.75))
-    for right, down in offsets:
-        tap = place + _SHADOW_SOFT_PX * torch.tensor([right, down])
-        light += _compare(depth, tap, height)
-    return light / len(offsets)
+    depth: np.ndarray
+    view: np.ndarray
 
 
-def _compare(depth: Tensor, place: Tensor, height: Tensor) -> Tensor:
-    """Bilinear share of the four nearest texels that lie behind `height`."""
-    corner = (place - 0.5).floor()
-    blend = place - 0.5 - corner
-    column, row = corner.long().unbind(-1)
-    total = torch.zeros_like(height)
-    for right in (0, 1):
-        for down in (0, 1):
-            index = (row + down).clamp(0, depth.shape[0] - 1) * depth.shape[1] + (column + right).clamp(
-                0, depth.shape[1] - 1
-            )
-            weight = (blend[:, 0] if right else 1 - blend[:, 0]) * (blend[:, 1] if down else 1 - blend[:, 1])
-            total += weight * (depth.flatten()[index] > height)
-    return total
+def shadow_map(vertices: np.ndarray, faces: np.ndarray, direction: np.ndarray) -> ShadowMap:
+    """vertices: (V, 3), faces: (F, 3).  Williams 1978, "Casting curved shadows on curved surfaces"."""
+    frame = _frame(direction)
+    seen = vertices @ frame.T  # (V, 3): right, down, away from the lamp
+    low = seen.min(axis=0)
+    scale = (_SHADOW_SIZE - 4) / float((seen.max(axis=0) - low)[:2].max())
+    view = np.concatenate([frame, -low[:, None]], axis=1)  # (3, 4)
+    view[:2] *= scale
+    view[:2, 3] += 2.0
+    view[2, 3] += 1.0
+    screen = (vertices @ view[:, :3].T + view[:, 3]).astype(np.float32)
+    ids = rasterise_numba(
+        torch.from_numpy(screen[None]), torch.from_numpy(faces), _SHADOW_SIZE, _SHADOW_SIZE, Z_NEAR, MIN_DOUBLE_AREA_PX
+    )
+    depth = _depths(ids[0].numpy(), screen, faces)
+    return ShadowMap(depth, view.astype(np.float32))
 
 
-def openness(vertices: Tensor, normals: Tensor, faces: Tensor) -> Tensor:
-    """[V] share of the hemisphere over each vertex that is free: ambient occlusion, cosine-weighted.
+def lit(points: np.ndarray, shadow: ShadowMap) -> np.ndarray:
+    """(N,) share of the lamp that reaches points (N, 3): 0 in shadow, 1 in light, soft between."""
+    return _shares(np.ascontiguousarray(points, np.float32), shadow.depth, shadow.view)
 
-    vertices, normals: [V, 3].
-    """
-    index = torch.arange(_OCCLUSION_DIRECTIONS, dtype=torch.float32) + 0.5
+
+def openness(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V,) share of the hemisphere over each vertex that is free: ambient occlusion, cosine-weighted."""
+    index = np.arange(_OCCLUSION_DIRECTIONS) + 0.5
     height = 1 - 2 * index / _OCCLUSION_DIRECTIONS
     turn = index * (np.pi * (3 - np.sqrt(5)))  # Vogel's spiral
-    radius = (1 - height**2).sqrt()
-    directions = torch.stack([radius * turn.cos(), height, radius * turn.sin()], dim=-1)  # [D, 3]
-    free, total = torch.zeros(len(vertices)), torch.zeros(len(vertices))
-    for direction in directions:
-        cosine = (normals @ direction).clamp(min=0)
-        free += cosine * lit(vertices, vertices, faces, tuple(direction.tolist()))
+    radius = np.sqrt(1 - height**2)
+    free, total = np.zeros(len(vertices)), np.zeros(len(vertices))
+    for direction in np.stack([radius * np.cos(turn), height, radius * np.sin(turn)], axis=-1):
+        cosine = np.maximum(normals @ direction, 0.0)
+        free += cosine * lit(vertices, shadow_map(vertices, faces, direction))
         total += cosine
-    return free / total.clamp(min=1e-6)
+    return free / np.maximum(total, 1e-6)
 
 
-def sample(texture: Tensor, uv: Tensor) -> Tensor:
-    """Bilinear texels.  texture: [1, C, H, W], row 0 at v = 1.   uv: [N, 2].   Returns [N, C]."""
-    grid = torch.stack([uv[:, 0] * 2 - 1, 1 - uv[:, 1] * 2], dim=-1)[None, None]  # [1, 1, N, 2]
-    return grid_sample(texture, grid, align_corners=False, padding_mode="border")[0, :, 0].T
-
-
-def _frame(direction: tuple[float, float, float]) -> Tensor:
+def _frame(direction: np.ndarray) -> np.ndarray:
     """Rows: right, down, away, seen from the lamp."""
-    away = -normalize(torch.tensor(direction, dtype=torch.float32), dim=0)
-    helper = torch.tensor([0.0, 1.0, 0.0]) if abs(float(away[1])) < 0.9 else torch.tensor([1.0, 0.0, 0.0])
-    right = normalize(torch.linalg.cross(helper, away), dim=0)
-    return torch.stack([right, torch.linalg.cross(away, right), away])
+    away = -np.asarray(direction, float) / np.linalg.norm(direction)
+    helper = np.array([0.0, 1.0, 0.0]) if abs(away[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
+    right = np.cross(helper, away)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(away, right), away])
+
+
+@numba.njit(cache=True, nogil=True)
+def _depths(ids: np.ndarray, screen: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    depth = np.full(ids.shape, _EMPTY, np.float32)
+    for row in range(ids.shape[0]):
+        for column in range(ids.shape[1]):
+            face = ids[row, column]
+            if face >= 0:
+                a, b, c = screen[faces[face, 0]], screen[faces[face, 1]], screen[faces[face, 2]]
+                x, y = column + 0.5, row + 0.5
+                area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+                v = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+                w = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+                depth[row, column] = a[2] + v * (b[2] - a[2]) + w * (c[2] - a[2])
+    return depth
+
+
+@numba.njit(cache=True, nogil=True)
+def share_at(x: float, y: float, z: float, depth: np.ndarray, view: np.ndarray) -> float:
+    """Percentage-closer filtering with four bilinear taps (Reeves et al. 1987)."""
+    u = view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3] - 0.5
+    v = view[1, 0] * x + view[1, 1] * y + view[1, 2] * z + view[1, 3] - 0.5
+    own = view[2, 0] * x + view[2, 1] * y + view[2, 2] * z + view[2, 3] - _SHADOW_BIAS_M
+    total, last = 0.0, depth.shape[0] - 1
+    for tap in range(4):
+        right = 0.75 if tap == 2 else (-0.75 if tap == 0 else (0.25 if tap == 1 else -0.25))
+        down = 0.75 if tap == 3 else (-0.75 if tap == 1 else (0.25 if tap == 2 else -0.25))
+        a, b = u + _SHADOW_SOFT_PX * right, v + _SHADOW_SOFT_PX * down
+        column, row = int(np.floor(a)), int(np.floor(b))
+        p, q = a - column, b - row
+        c0, c1 = min(max(column, 0), last), min(max(column + 1, 0), last)
+        r0, r1 = min(max(row, 0), last), min(max(row + 1, 0), last)
+        total += (1 - p) * (1 - q) * (depth[r0, c0] > own) + p * (1 - q) * (depth[r0, c1] > own)
+        total += (1 - p) * q * (depth[r1, c0] > own) + p * q * (depth[r1, c1] > own)
+    return total / 4.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _shares(points: np.ndarray, depth: np.ndarray, view: np.ndarray) -> np.ndarray:
+    shares = np.empty(len(points), np.float32)
+    for index in range(len(points)):
+        shares[index] = share_at(points[index, 0], points[index, 1], points[index, 2], depth, view)
+    return shares

@@ -74,7 +74,7 @@ def frames(
 ) -> Iterator[np.ndarray]:
     """The scene's pictures in order, uint8 [size, size, 3] sRGB.  A frame has the same bits however many are drawn."""
     actor = cast(scene.head, torch.from_numpy(scene.track.shape), seed=scene.seed, texture_size=texture_size)
-    background = torch.from_numpy(backdrop(scene.size, seed=scene.seed))
+    background = backdrop(scene.size, seed=scene.seed)
     count = len(scene.track)
 
     def draw(index: int) -> np.ndarray:

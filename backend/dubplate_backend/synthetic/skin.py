@@ -33,6 +33,7 @@ _GUM = np.array([0.33, 0.085, 0.080])
 _SCLERA = np.array([0.62, 0.57, 0.53])
 _IRIS = np.array([0.095, 0.125, 0.105])
 
+_FAR_M = 0.02
 _IRIS_RADIUS_M, _PUPIL_RADIUS_M = 0.0059, 0.0021
 
 
@@ -44,15 +45,14 @@ class Skin:
     head space at rest: it bends the normal.  wet: [H, W] 0..1, how tight the highlight is.
     """
 
-    albedo: torch.Tensor
-    gloss: torch.Tensor
-    wet: torch.Tensor
-    relief: torch.Tensor
+    albedo: np.ndarray
+    gloss: np.ndarray
+    wet: np.ndarray
+    relief: np.ndarray
 
-    def stacked(self) -> torch.Tensor:
-        """[1, 8, H, W] for sampling: albedo 3, gloss, wet, relief 3."""
-        layers = torch.cat([self.albedo, self.gloss[..., None], self.wet[..., None], self.relief], dim=-1)
-        return layers.permute(2, 0, 1)[None].contiguous()
+    def stacked(self) -> np.ndarray:
+        """(H, W, 8): albedo 3, gloss, wet, relief 3."""
+        return np.concatenate([self.albedo, self.gloss[..., None], self.wet[..., None], self.relief], axis=-1)
 
 
 def paint(head: HeadModel, shape: torch.Tensor, *, seed: int, size: int = TEXTURE_SIZE) -> Skin:
@@ -111,7 +111,7 @@ class _Canvas:
         index[self.covered] = np.arange(len(self.points))
         spread = index[tuple(nearest)]  # [H, W]
         albedo, gloss, wet, relief = (
-            torch.from_numpy(np.ascontiguousarray(layer[spread], np.float32))
+            layer[spread].astype(np.float32)
             for layer in (np.clip(self.albedo, 0.004, 0.9), np.clip(self.gloss, 0, 4), self.wet, self.relief)
         )
         return Skin(albedo, gloss, wet, relief)
@@ -265,16 +265,20 @@ def _paint_eyes(canvas: _Canvas) -> None:
 
 
 def _signed_distance(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    """(N,) distance to a closed polygon, negative inside.  points: (N, 2); outline: (M, 2)."""
-    distance, inside = np.full(len(points), np.inf), np.zeros(len(points), bool)
+    """(N,) distance to a closed polygon, negative inside, `_FAR_M` where further.  points: (N, 2); outline: (M, 2)."""
+    result = np.full(len(points), _FAR_M)
+    near = ((points > outline.min(axis=0) - _FAR_M) & (points < outline.max(axis=0) + _FAR_M)).all(axis=1)
+    points = points[near]
+    distance, inside = np.full(len(points), _FAR_M), np.zeros(len(points), bool)
     for a, b in zip(outline, np.roll(outline, -1, axis=0), strict=True):
         edge, offset = b - a, points - a
         along = np.clip(offset @ edge / (edge @ edge + 1e-18), 0, 1)
-        distance = np.minimum(distance, np.linalg.norm(offset - along[:, None] * edge, axis=1))
+        distance = np.minimum(distance, np.hypot(*(offset - along[:, None] * edge).T))
         crosses = (a[1] > points[:, 1]) != (b[1] > points[:, 1])
         slope = edge[0] / edge[1] if edge[1] != 0 else 0.0
         inside ^= crosses & (points[:, 0] < a[0] + (points[:, 1] - a[1]) * slope)
-    return np.where(inside, -distance, distance)
+    result[near] = np.where(inside, -distance, distance)
+    return result
 
 
 def _ramp(x: np.ndarray) -> np.ndarray:
