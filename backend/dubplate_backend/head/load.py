@@ -9,7 +9,7 @@ import platformdirs
 import torch
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.head.standin.build import VERSION, build_arrays, recipe_sha256
+from dubplate_backend.head.standin.build import VERSION, build_arrays, recipe_sha256, recipe_source_sha256
 from dubplate_shared.controls import CONTROL_NAMES
 from dubplate_shared.errors import DubplateError, OutputNotWritable
 from dubplate_shared.files import load_npz, save_npz
@@ -36,7 +36,7 @@ def load_head(spec: str | None = None) -> HeadModel:
 def load_standin() -> HeadModel:
     """The stand-in, from the cache or built in seconds.  An unreadable or foreign cache is built anew."""
     sha256 = recipe_sha256()
-    path = cache_folder() / f"{VERSION.replace('/', '-')}-{sha256[:16]}.npz"
+    path = cache_folder() / f"{VERSION.replace('/', '-')}-{recipe_source_sha256()[:16]}.npz"
     try:
         return _standin_from(load_npz(path), sha256)
     except (DubplateError, KeyError, TypeError, ValueError):
@@ -56,6 +56,10 @@ def cache_folder() -> Path:
 
 def _standin_from(arrays: dict[str, np.ndarray], sha256: str) -> HeadModel:
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    masks = {name.removeprefix(MASK_PREFIX): tensors.pop(name) for name in list(tensors) if name.startswith(MASK_PREFIX)}
-    controls = dict(zip(CONTROL_NAMES, zip(tensors.pop("control_expression"), tensors.pop("control_jaw"), strict=True), strict=True))
+    masks = {
+        name.removeprefix(MASK_PREFIX): tensors.pop(name) for name in list(tensors) if name.startswith(MASK_PREFIX)
+    }
+    controls = dict(
+        zip(CONTROL_NAMES, zip(tensors.pop("control_expression"), tensors.pop("control_jaw"), strict=True), strict=True)
+    )
     return HeadModel(kind=STANDIN, sha256=sha256, masks=masks, controls=controls, **tensors)

@@ -68,7 +68,9 @@ def skin(vertices: Tensor, joints: Tensor, rotations: Tensor, skin_weights: Tens
     skin_weights: [V, 5], rows sum to 1.   Returns [B, V, 3] metres.  Raises ValueError where shapes disagree.
     """
     if rotations.shape[1:] != (JOINT_COUNT, 3, 3) or joints.shape[1:] != (JOINT_COUNT, 3):
-        raise ValueError(f"expected {JOINT_COUNT} joints, got rotations {tuple(rotations.shape)}, joints {tuple(joints.shape)}")
+        raise ValueError(
+            f"expected {JOINT_COUNT} joints, got rotations {tuple(rotations.shape)}, joints {tuple(joints.shape)}"
+        )
     transforms = joint_transforms(rotations, joints)  # [B, 5, 3, 4]
     blended = torch.einsum("vj,bjk->bvk", skin_weights, transforms.flatten(2)).unflatten(-1, (3, 4))  # [B, V, 3, 4]
     return (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]

@@ -2,19 +2,20 @@
 """The UV atlas: every surface laid flat without overlaps, the skin in one piece with room for the mouth.
 
 The skin is laid out as a net of springs between fixed borders (Tutte 1963; Floater 1997: any positive weights give a
-layout without fold-overs). The springs are tuned, round by round, until lengths in the picture follow lengths on the
-head times the room wanted there.
+layout without fold-overs). The springs are tuned, round by round, until lengths come near those of a wanted picture.
 """
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from dubplate_backend.head.standin.surface import Indices, Points
+from dubplate_backend.head.standin.surface import Indices
 from dubplate_backend.head.standin.topology import unique_edges
 
-ROUNDS = 24
-RATE = 0.35
+ROUNDS = 10
+RATE = 0.8
+SHORTEST = 1e-3
+"""No edge is wanted shorter than this share of the skin's picture."""
 ROUNDING = 8
 """Exponent of the superellipse on which the skin's border lies: near a square, which wastes little of the atlas."""
 
@@ -31,26 +32,24 @@ UPPER_GUM_BOX = (0.71, 0.11, 0.99, 0.195)
 LOWER_GUM_BOX = (0.71, 0.015, 0.99, 0.10)
 
 
-def spring_layout(points: Points, triangles: Indices, fixed: Indices, places: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Positions in the plane of a disc-like surface whose border is fixed on a convex curve.
+def spring_layout(wanted: np.ndarray, triangles: Indices, fixed: Indices) -> np.ndarray:
+    """Positions in the plane of a disc-like surface, without fold-overs, near wanted ones.
 
-    fixed: [B] vertices, places: [B, 2] where they lie.   room: [V] > 0, wanted magnification.   Returns [V, 2].
+    wanted: [V, 2], may fold over.   fixed: [B] the border's vertices, on a convex curve in `wanted`.   Returns [V, 2].
     """
     edges = unique_edges(triangles)
-    wanted = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1) * room[edges].mean(1)
-    wanted = np.maximum(wanted, 0.02 * np.median(wanted))
-    strength = np.ones(len(edges))
-    flat = np.zeros((len(points), 2))
-    flat[fixed] = places
-    free = np.setdiff1d(np.arange(len(points)), fixed)
+    length = np.linalg.norm(wanted[edges[:, 0]] - wanted[edges[:, 1]], axis=1)
+    length = np.maximum(length, SHORTEST)
+    strength = SHORTEST / length  # stiff where short: a fair start
+    flat = wanted.copy()
+    free = np.setdiff1d(np.arange(len(wanted)), fixed)
     for _ in range(ROUNDS):
-        links = sparse.coo_matrix((strength, edges.T), shape=(len(points),) * 2).tocsr()
+        links = sparse.coo_matrix((strength, edges.T), shape=(len(wanted),) * 2).tocsr()
         links = links + links.T
         system = (sparse.diags(np.asarray(links.sum(1)).ravel()) - links).tocsr()
-        flat[free] = spsolve(system[free][:, free].tocsc(), -system[free][:, fixed] @ places)
-        length = np.linalg.norm(flat[edges[:, 0]] - flat[edges[:, 1]], axis=1)
-        ratio = np.maximum(length, 1e-7) / wanted
-        strength = np.clip(strength * (ratio / np.median(ratio)) ** (2 * RATE), 1e-3, 1e3)
+        flat[free] = spsolve(system[free][:, free].tocsc(), -system[free][:, fixed] @ wanted[fixed])
+        stretch = np.linalg.norm(flat[edges[:, 0]] - flat[edges[:, 1]], axis=1) / length
+        strength = np.clip(strength * np.maximum(stretch, 0.1) ** RATE, 1e-5, 1e3)
     return flat
 
 

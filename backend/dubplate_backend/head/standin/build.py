@@ -2,12 +2,15 @@
 """The stand-in head, put together: outer skin, interiors, eyes, teeth; weights; shape and expression components."""
 
 import hashlib
+from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
 
 from dubplate_backend.head.goals import GOALS, JAW_OPEN_RAD
-from dubplate_backend.head.standin import atlas, expressions, regions
+from dubplate_backend.head.standin import atlas, expressions, regions, skin_layout
+from dubplate_backend.head.standin.ears import ear
 from dubplate_backend.head.standin.face import Skin, build_skin
 from dubplate_backend.head.standin.gaussian_process import Kernel, Scale, components, spread
 from dubplate_backend.head.standin.interior import eyeball, lid_edges, mouth_lining
@@ -29,6 +32,7 @@ from dubplate_shared.landmarks import CHIN
 VERSION = "standin/1"
 """Raise it with every change of the recipe: codes of one version do not fit another."""
 MM = 1e-3
+LEFT_TRAGUS = 454
 KERNEL_JAW_RAD = np.radians(24)
 """The mouth is this far open where distances for expressions are taken."""
 
@@ -38,6 +42,16 @@ def recipe_sha256() -> str:
     digest = hashlib.sha256(VERSION.encode())
     for name in ("mean_face.csv", "face_triangles.csv"):
         digest.update(files(__package__).joinpath(name).read_text("ascii").replace("\r\n", "\n").encode())
+    return digest.hexdigest()
+
+
+def recipe_source_sha256() -> str:
+    """Hash of the recipe's own text, which names the cache file: a changed recipe never reads an old cache."""
+    digest = hashlib.sha256(recipe_sha256().encode())
+    here = files(__package__)
+    for source in sorted((f for f in here.iterdir() if f.name.endswith(".py")), key=lambda f: f.name):
+        digest.update(source.read_bytes())
+    digest.update(here.joinpath("..", "goals.py").read_bytes())
     return digest.hexdigest()
 
 
@@ -102,8 +116,8 @@ def with_interiors(skin: Skin) -> tuple[Skin, np.ndarray]:
     """The skin with the mouth's lining and the lids' edges, and the outer vertex that each vertex starts from. [V]."""
     points, triangles, origins = [skin.points], [skin.triangles], [np.arange(len(skin.points))]
     first = len(skin.points)
-    for part in (mouth_lining, lambda s, n: lid_edges(s, 0, n), lambda s, n: lid_edges(s, 1, n)):
-        new_points, new_triangles, new_origins = part(skin, first)
+    for part in (mouth_lining, partial(lid_edges, eye=0), partial(lid_edges, eye=1)):
+        new_points, new_triangles, new_origins = part(skin, first=first)
         points.append(new_points)
         triangles.append(new_triangles)
         origins.append(new_origins)
@@ -123,9 +137,9 @@ def skin_surface(skin: Skin, origins: np.ndarray) -> Surface:
     for eye, tip in enumerate(hub):
         end = regions.lid_end(skin, origins, eye)
         triangles.append(np.stack([np.roll(end, -1), end, np.full(len(end), tip)], 1))
-    points = np.concatenate([skin.points, np.array(skin.eye_centres)])
-    room = np.concatenate([regions.atlas_room(skin, origins), np.ones(2)])
-    flat = atlas.spring_layout(points, np.concatenate(triangles), border, atlas.square_border(len(border)), room)
+    wanted = skin_layout.wanted_layout(skin, origins, atlas.square_border(len(border)))
+    hubs = [wanted[skin.eyes[eye]].mean(0) for eye in (0, 1)]
+    flat = atlas.spring_layout(np.concatenate([wanted, hubs]), np.concatenate(triangles), border)
     surface = Surface(skin.points, skin.triangles, flat[: len(skin.points)], skin.triangles)
     return surface.in_box(*atlas.SKIN_BOX)
 
@@ -133,9 +147,12 @@ def skin_surface(skin: Skin, origins: np.ndarray) -> Surface:
 def solids(skin: Skin) -> list[Surface]:
     """Eyeballs, teeth, gums and tongue, each in its place of the atlas."""
     left, right = skin.eye_centres
+    left_ear = ear(skin.points[LEFT_TRAGUS])
     return [
         eyeball(left).in_box(*atlas.LEFT_EYE_BOX),
         eyeball(right).in_box(*atlas.RIGHT_EYE_BOX),
+        left_ear.in_box(*atlas.LEFT_EAR_BOX),
+        left_ear.mirrored().in_box(*atlas.RIGHT_EAR_BOX),
         build_teeth(skin.points[13]),
     ]
 
@@ -160,7 +177,8 @@ def interior_share(skin: Skin, origins: np.ndarray, outer: np.ndarray) -> np.nda
 
 def embedding(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks are vertices: any triangle at each, with all the weight on its corner.  [468], [468, 3]."""
-    faces = np.array([np.flatnonzero((triangles == point).any(1))[0] for point in range(POINTS)])
+    corners = triangles.ravel()
+    faces = np.array([np.argmax(corners == point) for point in range(POINTS)]) // 3
     return faces, (triangles[faces] == np.arange(POINTS)[:, None]).astype(np.float64)
 
 
@@ -168,12 +186,14 @@ def shape_basis(surface: Surface, skin: Skin, masks: dict[str, np.ndarray]) -> n
     """[V, 3, 300] millimetres: smooth at several scales, finest in the face; eyes and teeth keep their form."""
     points, anchors = surface.points, regions.anchors(surface, skin)
     origin = np.array([0, 0, -60.0])
+    face = Scale(2.4, lambda p: regions.face_strength(p + origin))
     kernel = Kernel(
+        80.0,
         (
-            Scale(80.0, 3.2),
-            Scale(38.0, 2.4, lambda p: regions.face_strength(p + origin)),
-            Scale(19.0, 1.5, lambda p: regions.face_strength(p + origin)),
-            Scale(10.0, 0.9, lambda p: regions.front_strength(p + origin, skin)),
+            Scale(3.2),
+            face,
+            replace(face, deviation_mm=1.5),
+            Scale(0.9, lambda p: regions.front_strength(p + origin, skin)),
         ),
         affine=0.035,
     )
@@ -199,10 +219,14 @@ def expression_basis(
     named *= expressions.DEVIATION
     count = 100 - named.shape[2]
     outer = open_points[: skin.outer_count]
-    right = np.flatnonzero((outer[:, 0] >= -1e-6) & (regions.expression_strength(surface.points[: skin.outer_count], 12.0) > 0.05))
+    right = np.flatnonzero(
+        (outer[:, 0] >= -1e-6) & (regions.expression_strength(surface.points[: skin.outer_count], 12.0) > 0.05)
+    )
     strength = regions.VariationStrength(mouth_middle=(open_points[13] + open_points[14]) / 2)
     chosen = right[spread(outer[right], 520, strength.density(outer[right]))]
-    local = expressions.variation(outer[chosen], open_points, {"broad": strength.broad, "middle": strength.middle, "fine": strength.fine}, count)
+    local = expressions.variation(
+        outer[chosen], open_points, {"broad": strength.broad, "middle": strength.middle, "fine": strength.fine}, count
+    )
     local *= np.where(soft, 1, 0)[:, None, None]
     return np.concatenate([named, local], -1)
 

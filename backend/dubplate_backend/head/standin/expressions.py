@@ -14,7 +14,7 @@ from dubplate_backend.head.standin.surface import Points
 
 DEVIATION = 0.5
 """Component value of one standard deviation is half of the full pose."""
-GOAL_KERNEL = Kernel((Scale(26.0, 6.0), Scale(9.0, 2.0)))
+GOAL_KERNEL = Kernel(28.0, (Scale(6.0), Scale(2.5), Scale(1.0)))
 LOPSIDED = 0.7
 
 
@@ -46,5 +46,5 @@ def _sideways(landmarks: Points, at: Points) -> np.ndarray:
 
 def variation(samples: Points, at: Points, strength: dict[str, object], count: int) -> np.ndarray:
     """Local modes for what the named directions leave over.   Returns [V, 3, count] millimetres, one deviation each."""
-    scales = (Scale(24.0, 1.8, strength["broad"]), Scale(11.0, 1.3, strength["middle"]), Scale(5.5, 0.7, strength["fine"]))
-    return components(Kernel(scales), samples, at, count, LOPSIDED)
+    kernel = Kernel(24.0, (Scale(1.8, strength["broad"]), Scale(1.3, strength["middle"]), Scale(0.7, strength["fine"])))
+    return components(kernel, samples, at, count, LOPSIDED)

@@ -56,7 +56,7 @@ def build_skin() -> Skin:
     hold = np.full(len(points), 0.0)
     hold[:POINTS] = np.inf
     hold[face_count:] = np.repeat(np.linspace(0.002, 0.2, len(rings)), len(rim))
-    hold[-len(rim):] = np.inf
+    hold[-len(rim) :] = np.inf
     points = least_bending(triangles, points, hold)
     mouth = next(loop for loop in loops if 13 in loop)
     eyes = tuple(next(loop for loop in loops if corner in loop) for corner in (263, 33))
@@ -93,7 +93,9 @@ def lids_on_eyes(landmarks: Points, centres: tuple[Points, Points]) -> Points:
         off_axis = np.linalg.norm(offset, axis=1)
         on_ball = centre[2] + np.sqrt(np.maximum(reach**2 - off_axis**2, 0))
         trust = np.clip((12.0 - off_axis) / 4.0, 0, 1)  # all of it within 8 mm of the axis, none at the corners
-        resting[margin, 2] = trust * on_ball + (1 - trust) * np.maximum(landmarks[margin, 2], on_ball * (off_axis < reach) - 99 * (off_axis >= reach))
+        resting[margin, 2] = trust * on_ball + (1 - trust) * np.maximum(
+            landmarks[margin, 2], on_ball * (off_axis < reach) - 99 * (off_axis >= reach)
+        )
     return resting
 
 

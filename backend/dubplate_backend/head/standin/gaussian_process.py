@@ -18,48 +18,61 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class Scale:
-    """One Gaussian of a kernel: points within `reach_mm` move together, by `deviation_mm` times strength(point)."""
+    """One Gaussian of a kernel: its standard deviation in millimetres, times strength(point) where given."""
 
-    reach_mm: float
     deviation_mm: float
     strength: Callable[[Points], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A sum of Gaussians, and of random affine maps of deviation `affine` (per unit) about the origin."""
+    """A sum of Gaussians, the first reaching `reach_mm` and each further one half as far as the one before, and of
+    random affine maps of deviation `affine` (per unit) about the origin.
+    """
 
+    reach_mm: float
     scales: tuple[Scale, ...]
     affine: float = 0.0
 
     def __call__(self, a: Points, b: Points) -> np.ndarray:
         """Covariance in mm^2.   a [N, 3], b [M, 3] millimetres -> [N, M]."""
         squared = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
+        gaussian = np.exp(squared / (-2 * self.reach_mm**2))
         total = self.affine**2 * (a @ b.T)
-        for scale in self.scales:
-            part = scale.deviation_mm**2 * np.exp(-squared / (2 * scale.reach_mm**2))
-            if scale.strength is not None:
-                part = scale.strength(a)[:, None] * part * scale.strength(b)[None]
-            total = total + part
+        for level, scale in enumerate(self.scales):
+            if level:  # half the reach is the fourth power
+                np.square(gaussian, out=gaussian)
+                np.square(gaussian, out=gaussian)
+            here, there = (1.0, 1.0) if scale.strength is None else (scale.strength(a), scale.strength(b))
+            total += (scale.deviation_mm**2 * here * np.ones(len(a)))[:, None] * gaussian * (there * np.ones(len(b)))
         return total
 
 
-def modes(kernel: Kernel, samples: Points, at: Points, count: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenfunctions of the even (sign +1) or odd (-1) part of a kernel, scaled to one standard deviation.
+@dataclass(frozen=True)
+class Modes:
+    """Eigenfunctions of falling variance: values [V, K] millimetres at one standard deviation, variances [K]."""
 
-    samples: [S, 3], points of the half x >= 0.   at: [V, 3].
-    Returns values [V, count] millimetres and variances [count], mean square over the samples, falling.
+    values: np.ndarray
+    variances: np.ndarray
+
+
+def even_and_odd_modes(kernel: Kernel, samples: Points, at: Points, count: int) -> tuple[Modes, Modes]:
+    """Leading eigenfunctions of a kernel's even and odd part in x.
+
+    samples: [S, 3], points of the half x >= 0.   at: [V, 3].   Variances are mean squares over the samples.
     """
-
-    def part(a: Points, b: Points) -> np.ndarray:
-        return (kernel(a, b) + sign * kernel(a, b * MIRROR)) / 2
-
-    variances, vectors = np.linalg.eigh(part(samples, samples))
-    variances, vectors = variances[::-1][:count], vectors[:, ::-1][:, :count]
-    # An eigenvector's sign is the library's whim: fix it, so that every machine builds the same head.
-    vectors = vectors * np.where(np.cos(1.7 * np.arange(len(samples))) @ vectors < 0, -1, 1)
-    variances = np.maximum(variances, 1e-9)
-    return part(at, samples) @ (vectors / np.sqrt(variances)), variances / len(samples)
+    found = []
+    within, across = kernel(samples, samples), kernel(samples, samples * MIRROR)
+    to_same, to_other = kernel(at, samples), kernel(at, samples * MIRROR)
+    for sign in (1, -1):
+        variances, vectors = np.linalg.eigh((within + sign * across) / 2)
+        variances, vectors = variances[::-1][:count], vectors[:, ::-1][:, :count]
+        # An eigenvector's sign is the library's whim: fix it, so that every machine builds the same head.
+        vectors = vectors * np.where(np.cos(1.7 * np.arange(len(samples))) @ vectors < 0, -1, 1)
+        variances = np.maximum(variances, 1e-9)
+        values = (to_same + sign * to_other) / 2 @ (vectors / np.sqrt(variances))
+        found.append(Modes(values, variances / len(samples)))
+    return found[0], found[1]
 
 
 def components(kernel: Kernel, samples: Points, at: Points, count: int, lopsided: float) -> np.ndarray:
@@ -67,17 +80,16 @@ def components(kernel: Kernel, samples: Points, at: Points, count: int, lopsided
 
     A symmetric displacement is odd in x and even in y and z.   Returns [V, 3, count] millimetres, variance falling.
     """
-    even, even_variance = modes(kernel, samples, at, count, 1)
-    odd, odd_variance = modes(kernel, samples, at, count, -1)
+    even, odd = even_and_odd_modes(kernel, samples, at, count)
     candidates = []
     for axis in range(3):
-        for functions, variances, of_even in ((even, even_variance, True), (odd, odd_variance, False)):
-            size = 1.0 if of_even == (axis > 0) else lopsided
-            candidates += [(size**2 * v, size, axis, functions, k) for k, v in enumerate(variances)]
+        for modes in (even, odd):
+            size = 1.0 if (modes is even) == (axis > 0) else lopsided
+            candidates += [(size**2 * v, size, axis, modes, k) for k, v in enumerate(modes.variances)]
     candidates.sort(key=lambda candidate: -candidate[0])
     basis = np.zeros((len(at), 3, count))
-    for k, (_, size, axis, functions, mode) in enumerate(candidates[:count]):
-        basis[:, axis, k] = size * functions[:, mode]
+    for k, (_, size, axis, modes, mode) in enumerate(candidates[:count]):
+        basis[:, axis, k] = size * modes.values[:, mode]
     return basis
 
 

@@ -28,7 +28,7 @@ LID_EDGE = ((0.15, 2.2, 0.0), (0.5, 5.0, 14.0), (2.4, 9.0, 34.0))
 
 IRIS_MM = 5.9
 """Half the visible iris' breadth, 11.7 mm.  Source: Rufer et al. 2005 (white to white)."""
-EYE_RINGS_DEG = (4.0, 9.0, 18.0, 26.0, 28.9, 33.0, 42.0, 56.0, 75.0, 98.0, 125.0, 153.0)
+EYE_RINGS_DEG = (4.0, 9.0, 18.0, 26.0, 28.9, 33.0, 42.0, 58.0, 85.0, 130.0)
 EYE_COLUMNS = 24
 
 
@@ -88,7 +88,9 @@ def eyeball(centre: Points) -> Surface:
     rings = (reach * np.sin(angle))[:, None, None] * around + (reach * np.cos(angle))[:, None, None] * [0, 0, 1]
     tips = np.array([[0, 0, EYE_RADIUS_MM + 0.9], [0, 0, -EYE_RADIUS_MM]])
     surface = ball(rings + centre, tips + centre)
-    from_axis = np.degrees(np.arccos(np.clip((surface.points - centre)[:, 2] / np.linalg.norm(surface.points - centre, axis=1), -1, 1)))
+    from_axis = np.degrees(
+        np.arccos(np.clip((surface.points - centre)[:, 2] / np.linalg.norm(surface.points - centre, axis=1), -1, 1))
+    )
     labels = {"iris": from_axis < np.degrees(limbus) + 0.5, "pupil": from_axis < EYE_RINGS_DEG[1] + 0.5}
     turn_uv, out = 2 * np.pi * surface.uv[:, 0], (1 - surface.uv[:, 1]) / 2  # the cylinder bent to a disc, iris amid
     disc = 0.5 + out[:, None] * np.stack([np.cos(turn_uv), -np.sin(turn_uv)], 1)

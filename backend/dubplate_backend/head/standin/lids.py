@@ -9,7 +9,43 @@ from dubplate_backend.head.standin.surface import Points, least_bending
 MEETING = 0.12
 """Height of the line where the lids meet, as a share of the opening: the upper lid does nearly all of it."""
 # Landmarks of the right eye whose skin a closing lid hardly moves, and those of the lid itself.
-AROUND = (70, 63, 105, 66, 107, 55, 193, 122, 196, 236, 126, 100, 101, 50, 123, 116, 143, 156, 225, 224, 223, 222, 221, 113, 226, 35, 31, 228, 229, 230, 231, 232, 233, 244, 189)
+AROUND = (
+    70,
+    63,
+    105,
+    66,
+    107,
+    55,
+    193,
+    122,
+    196,
+    236,
+    126,
+    100,
+    101,
+    50,
+    123,
+    116,
+    143,
+    156,
+    225,
+    224,
+    223,
+    222,
+    221,
+    113,
+    226,
+    35,
+    31,
+    228,
+    229,
+    230,
+    231,
+    232,
+    233,
+    244,
+    189,
+)
 CORNERS = (33, 133)
 
 

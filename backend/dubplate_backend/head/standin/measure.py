@@ -37,7 +37,11 @@ def face_points(clip: Path) -> np.ndarray:
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
     faces = []
-    with av.open(str(clip)) as container, FaceMesh(refine_landmarks=True) as mesh, FaceDetection(model_selection=1) as detector:
+    with (
+        av.open(str(clip)) as container,
+        FaceMesh(refine_landmarks=True) as mesh,
+        FaceDetection(model_selection=1) as detector,
+    ):
         for index, frame in enumerate(container.decode(video=0)):
             if index % EVERY:
                 continue

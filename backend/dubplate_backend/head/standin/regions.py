@@ -26,7 +26,7 @@ def masks(surface: Surface, skin: Skin) -> dict[str, np.ndarray]:
     wet = in_lining & (index < lining_start + LIP_RINGS * mouth_length(skin))
     lips = wet | (face & inside_polygon(points[:, :2], points[list(OUTER_LIPS), :2]) & (points[:, 2] > -10))
     edge = (index >= lining_end) & (index < len(skin.points))
-    labels = {name: surface.labels[name] for name in ("eyes", "iris", "pupil", "teeth", "gums", "tongue")}
+    labels = {name: surface.labels[name] for name in ("eyes", "iris", "pupil", "ears", "teeth", "gums", "tongue")}
     chin, nose = points[CHIN], points[NOSE_BASE]
     scalp = around & (points[:, 1] > chin[1] + 30 + 0.35 * np.clip(-60 - points[:, 2], 0, 120) * 0)
     neck = around & ~scalp
@@ -93,22 +93,11 @@ def joint_surroundings(surface: Surface, skin: Skin, eyes: tuple[np.ndarray, np.
     outer = index < skin.outer_count
     chin = points[CHIN]
     end = outer & (index >= skin.outer_count - 2 * len(skin.rim))
-    neck = outer & (index >= skin.face_count) & (np.abs(points[:, 1] - chin[1] + 6) < 22) & (points[:, 2] < chin[2] - 30)
+    neck = (
+        outer & (index >= skin.face_count) & (np.abs(points[:, 1] - chin[1] + 6) < 22) & (points[:, 2] < chin[2] - 30)
+    )
     temples = outer & (np.abs(points[:, 0]) > 55) & (np.abs(points[:, 1] - 5) < 25) & (np.abs(points[:, 2] + 64) < 25)
     return [end, neck, temples, *eyes]
-
-
-def atlas_room(skin: Skin, origins: np.ndarray) -> np.ndarray:
-    """How much larger than elsewhere each skin vertex is wanted in the atlas.  [V]."""
-    points = skin.points
-    room = 0.12 + 0.55 * face_strength(points)
-    mouth = np.exp(-((((points - points[13]) / [40, 30, 60]) ** 2).sum(1)))
-    room += 1.3 * mouth
-    start, end = lining_range(skin)
-    depth = np.clip((points[13, 2] - points[start:end, 2]) / 55, 0, 1)
-    room[start:end] = 1.2 - 1.0 * depth
-    room[end:] = 0.5
-    return room
 
 
 def face_strength(points: Points) -> np.ndarray:

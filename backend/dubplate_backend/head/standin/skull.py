@@ -15,6 +15,9 @@ HEAD_BREADTH_MM = 150.0
 MENTON_TO_VERTEX_MM = 225.0
 NECK_CIRCUMFERENCE_MM = 365.0
 
+FULLNESS = 2.35
+"""Exponent of the cranium's superellipsoid: a little squarer than an ellipsoid, as skulls are."""
+
 RINGS = 18
 NECK_BOTTOM_MM = 108.0
 """How far the neck's open end lies below the chin."""
@@ -31,21 +34,20 @@ class HeadSolid:
         self.cranium = np.array([0, top - self.cranium_radii[1], glabella[2] - HEAD_LENGTH_MM / 2])
         self.jaw = np.array([0, chin[1] + 62, -50.0])
         self.jaw_radii = np.array([57.0, 64.0, 54.0])
-        radius = NECK_CIRCUMFERENCE_MM / (2 * np.pi)
-        self.neck_radii = np.array([radius, radius * 1.0])
-        self.neck_top = np.array([0, chin[1] + 40, self.cranium[2] + 2])
-        self.neck_bottom = np.array([0, chin[1] - NECK_BOTTOM_MM, self.cranium[2] - 16])
+        self.neck_radius = NECK_CIRCUMFERENCE_MM / (2 * np.pi)
+        self.neck_top = np.array([0, chin[1] + 40, self.cranium[2] + 4])
+        self.neck_bottom = np.array([0, chin[1] - NECK_BOTTOM_MM, self.cranium[2] - 10])
         self.centre = np.array([0, chin[1] + 85, self.cranium[2] + 5])
 
     def distance(self, points: Points) -> np.ndarray:
         """Approximate signed distance, negative inside.   points: [..., 3] -> [...]."""
-        cranium = _ellipsoid(points, self.cranium, self.cranium_radii)
+        cranium = _ellipsoid(points, self.cranium, self.cranium_radii, FULLNESS)
         jaw = _ellipsoid(points, self.jaw, self.jaw_radii)
         axis = self.neck_bottom - self.neck_top
         along = np.clip((points - self.neck_top) @ axis / (axis @ axis), 0, None)
         from_axis = points - (self.neck_top + along[..., None] * axis)
-        flare = 14 * np.clip(along - 0.62, 0, None) ** 2 * 10
-        neck = np.linalg.norm(from_axis, axis=-1) - self.neck_radii[0] - flare
+        flare = 60 * np.clip(along - 0.70, 0, None) ** 2
+        neck = np.linalg.norm(from_axis * [1.06, 1, 0.95], axis=-1) - self.neck_radius - flare
         return _smooth_min(_smooth_min(cranium, neck), jaw)
 
     def radius(self, directions: Points) -> np.ndarray:
@@ -96,7 +98,9 @@ def _neck_rim(solid: HeadSolid, angle: np.ndarray, centre: np.ndarray, *axes: Po
     flat = _flatten(_unit(guess - solid.centre), *axes) - centre
     found = np.arctan2(flat[:, 1], flat[:, 0])
     order = np.argsort(found)
-    length = np.interp(angle % (2 * np.pi), found[order] % (2 * np.pi), np.linalg.norm(flat, axis=1)[order], period=2 * np.pi)
+    length = np.interp(
+        angle % (2 * np.pi), found[order] % (2 * np.pi), np.linalg.norm(flat, axis=1)[order], period=2 * np.pi
+    )
     return centre + length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
@@ -115,10 +119,12 @@ def _unit(vector: Points) -> Points:
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
 
-def _ellipsoid(points: Points, centre: Points, radii: Points) -> np.ndarray:
-    scaled = (points - centre) / radii
-    length = np.linalg.norm(scaled, axis=-1)
-    return length * (length - 1) / np.maximum(np.linalg.norm(scaled / radii, axis=-1), 1e-9)
+def _ellipsoid(points: Points, centre: Points, radii: Points, exponent: float = 2.0) -> np.ndarray:
+    """Signed distance to first order of a superellipsoid."""
+    scaled = np.abs(points - centre) / radii
+    length = (scaled**exponent).sum(-1) ** (1 / exponent)
+    slope = scaled ** (exponent - 1) / np.maximum(length, 1e-9)[..., None] ** (exponent - 1) / radii
+    return (length - 1) / np.maximum(np.linalg.norm(slope, axis=-1), 1e-9)
 
 
 def _smooth_min(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -35,7 +35,13 @@ class Surface:
     def mirrored(self) -> "Surface":
         """Its reflection in the plane x = 0."""
         swap = [0, 2, 1]
-        return replace(self, points=self.points * [-1, 1, 1], triangles=self.triangles[:, swap], uv=self.uv * [-1, 1] + [1, 0], uv_triangles=self.uv_triangles[:, swap])
+        return replace(
+            self,
+            points=self.points * [-1, 1, 1],
+            triangles=self.triangles[:, swap],
+            uv=self.uv * [-1, 1] + [1, 0],
+            uv_triangles=self.uv_triangles[:, swap],
+        )
 
     def in_box(self, u0: float, v0: float, u1: float, v1: float) -> "Surface":
         """Its flat picture, which fills the unit square, moved to a box of the atlas."""
@@ -53,7 +59,8 @@ def join(surfaces: Sequence[Surface]) -> Surface:
         uv=np.concatenate([s.uv for s in surfaces]),
         uv_triangles=np.concatenate([s.uv_triangles + start for s, start in zip(surfaces, flat_starts, strict=False)]),
         labels={
-            name: np.concatenate([s.labels.get(name, np.zeros(len(s.points), bool)) for s in surfaces]) for name in names
+            name: np.concatenate([s.labels.get(name, np.zeros(len(s.points), bool)) for s in surfaces])
+            for name in names
         },
     )
 

@@ -42,8 +42,12 @@ def build_teeth(lip_line: Points) -> Surface:
     lower_front = upper_front + [0, OVERBITE_MM, -OVERJET_MM]
     return join(
         [
-            row(upper_front, UPPER_ARCH, UPPER_WIDTHS, UPPER_HEIGHTS, 1).labelled("teeth", "upper_jaw").in_box(*UPPER_TEETH_BOX),
-            row(lower_front, LOWER_ARCH, LOWER_WIDTHS, LOWER_HEIGHTS, -1).labelled("teeth", "lower_jaw").in_box(*LOWER_TEETH_BOX),
+            row(upper_front, UPPER_ARCH, UPPER_WIDTHS, UPPER_HEIGHTS, 1)
+            .labelled("teeth", "upper_jaw")
+            .in_box(*UPPER_TEETH_BOX),
+            row(lower_front, LOWER_ARCH, LOWER_WIDTHS, LOWER_HEIGHTS, -1)
+            .labelled("teeth", "lower_jaw")
+            .in_box(*LOWER_TEETH_BOX),
             gum(upper_front, UPPER_ARCH, max(UPPER_HEIGHTS), 1).labelled("gums", "upper_jaw").in_box(*UPPER_GUM_BOX),
             gum(lower_front, LOWER_ARCH, max(LOWER_HEIGHTS), -1).labelled("gums", "lower_jaw").in_box(*LOWER_GUM_BOX),
             tongue(lower_front).labelled("tongue", "lower_jaw").in_box(*TONGUE_BOX),
@@ -98,7 +102,14 @@ def crown(width: float, height: float, depth: float, molar: bool) -> Surface:
     lean = np.array([0.0, 0.35, 0.25, -0.3]) if not molar else np.zeros(4)  # the face bulges, the edge turns in
     rings = np.stack(
         [
-            np.stack([wide[r] * box[:, 0], np.full(COLUMNS, heights[r] * height), thick[r] * box[:, 1] + lean[r] - (0 if molar else thick[r] - 0.35 * depth)], 1)
+            np.stack(
+                [
+                    wide[r] * box[:, 0],
+                    np.full(COLUMNS, heights[r] * height),
+                    thick[r] * box[:, 1] + lean[r] - (0 if molar else thick[r] - 0.35 * depth),
+                ],
+                1,
+            )
             for r in range(ROWS)
         ]
     )
@@ -109,8 +120,8 @@ def crown(width: float, height: float, depth: float, molar: bool) -> Surface:
 
 def gum(front: Points, arch: tuple[float, float], height: float, up: int) -> Surface:
     """A rounded ridge that hides the roots."""
-    turn = -2 * np.pi * np.arange(10) / 10
-    along = np.linspace(-46, 46, 29) * arch[0] / UPPER_ARCH[0]
+    turn = -2 * np.pi * np.arange(8) / 8
+    along = np.linspace(-46, 46, 23) * arch[0] / UPPER_ARCH[0]
     point, normal = arch_points(front, arch, along)
     section = np.stack([np.cos(turn), np.sin(turn)], 1) * [3.9, 5.2]
     rings = point[:, None] + section[:, :1] * normal[:, None] + (section[:, 1:] + up * (height - 1.2 + 2.6)) * [0, 1, 0]
@@ -123,14 +134,21 @@ def tongue(lower_front: Points) -> Surface:
     """The tongue's body between the lower teeth, its tip just behind the incisors."""
     steps = np.linspace(0.05, 0.97, 11)
     turn = -2 * np.pi * np.arange(12) / 12
-    depth = -6 - 50 * steps
-    wide = 20.5 * np.sqrt(np.clip(1 - (1 - steps / 0.62) ** 2, 0, 1)) * (steps < 0.62) + 20.5 * (steps >= 0.62)
-    thick = 2.5 + 7.0 * np.clip(steps / 0.6, 0, 1) ** 0.8
-    height = -5.0 + 2.5 * np.sin(np.pi * np.clip(steps, 0, 1))
+    depth = -7 - 47 * steps
+    wide = 17.0 * np.sqrt(np.clip(1 - (1 - steps / 0.62) ** 2, 0, 1)) * (steps < 0.62) + 17.0 * (steps >= 0.62)
+    thick = 2.2 + 5.5 * np.clip(steps / 0.6, 0, 1) ** 0.8
+    height = -8.0 + 1.5 * np.sin(np.pi * np.clip(steps, 0, 1)) - 5.0 * np.clip(steps - 0.7, 0, 1) / 0.3
     groove = 1.2 * np.exp(-((np.cos(turn) / 0.22) ** 2)) * (np.sin(turn) > 0)
     rings = lower_front + np.stack(
         [
-            np.stack([w * np.cos(turn), h + t * (np.sin(turn) * np.where(np.sin(turn) > 0, 0.75, 1.0) - groove / 6), np.full(12, d)], 1)
+            np.stack(
+                [
+                    w * np.cos(turn),
+                    h + t * (np.sin(turn) * np.where(np.sin(turn) > 0, 0.75, 1.0) - groove / 6),
+                    np.full(12, d),
+                ],
+                1,
+            )
             for w, h, t, d in zip(wide, height, thick, depth, strict=True)
         ]
     )
