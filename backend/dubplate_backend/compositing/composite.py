@@ -15,7 +15,7 @@ import numpy as np
 from dubplate_backend.compositing.background import Segmenter, foreground, hold_matte, person_in_box
 from dubplate_backend.compositing.colour_match import Grade, match_colour
 from dubplate_backend.compositing.crop_warp import Box, crop_box, st_of_plate, to_plate
-from dubplate_backend.compositing.head_passes import HeadPasses, draw_passes, filmed_oval
+from dubplate_backend.compositing.head_passes import HeadPasses, drawn_passes, filmed_outline
 from dubplate_backend.compositing.matte import soft_matte
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.exr import ExrPart
@@ -91,15 +91,15 @@ def compose(
     drawn = np.clip(grade.apply(drawn), 0.0, 1.0)
 
     origin = plate.windows.origin
-    passes = draw_passes(head, track, take, index, box, origin)
+    passes = drawn_passes(head, track, take, index, box, origin)
     hold = np.zeros_like(matte)
     if segmenter is not None and settings.background_test:
-        filmed = draw_passes(head, track, Take("filmed", track.expression, track.jaw), index, box, origin)
-        filmed_face = foreground(
-            person_in_box(segmenter, net, matrix, box), filmed.covered, filmed_oval(track, index, box, origin), matrix)
+        was = filmed_outline(head, track, index, box, origin)
+        filmed_face = foreground(person_in_box(segmenter, net, matrix, box), was.covered, was.oval, matrix)
         shown = net.copy()
         shown[box.slices] += matte[..., None] * (drawn - net[box.slices])
-        drawn_face = foreground(person_in_box(segmenter, shown, matrix, box), passes.covered, passes.oval, matrix)
+        now = passes.outline
+        drawn_face = foreground(person_in_box(segmenter, shown, matrix, box), now.covered, now.oval, matrix)
         hold = hold_matte(filmed_face, drawn_face, box, matrix, height, width)
 
     alpha = matte * (1.0 - hold) * plate.colour.drawable(plate.rgb[box.slices])

@@ -178,18 +178,18 @@ def _warp(
     samples[:, 2] += samples[:, :2] @ (0.5, 0.5) - 0.5  # centres at +0.5 -> OpenCV's centres at whole numbers
     source = np.ascontiguousarray(image, np.float32)
     flat = source.reshape(*source.shape[:2], -1)  # [H, W, C]
-    planes = [
-        cv2.warpAffine(
+    planes = []
+    for start in range(0, flat.shape[2], CHANNELS_AT_ONCE):
+        plane = cv2.warpAffine(
             np.ascontiguousarray(flat[..., start : start + CHANNELS_AT_ONCE]),
             samples,
             (width * finest, height * finest),
             flags=_CV_SAMPLING[sampling] | cv2.WARP_INVERSE_MAP,
             borderMode=_CV_BORDER[border],
             borderValue=0,
-        ).reshape(height * finest, width * finest, -1)
-        for start in range(0, flat.shape[2], CHANNELS_AT_ONCE)
-    ]
+        )
+        if finest > 1:  # by a whole factor this is the mean of each block
+            plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+        planes.append(plane.reshape(height, width, -1))
     warped = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
-    if finest > 1:
-        warped = warped.reshape(height, finest, width, finest, -1).mean(axis=(1, 3), dtype=np.float32)
     return warped.reshape(height, width, *source.shape[2:])
