@@ -68,6 +68,14 @@ class FrameIndex:
     time_base: Fraction  # seconds a tick
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What the container says about its pictures."""
+
+    pixel_aspect: float
+    timecode: str | None
+
+
 class Footage:
     """The pictures of one video file. Memory does not grow with its length.
 
@@ -75,12 +83,14 @@ class Footage:
     `times`: (T,) float64 seconds after the first frame's presentation.   `start_s`: that first presentation on the
     file's own clock (what sound is lined up with).   `pixel_aspect`: width of a pixel over its height.
     `colour_space`: the YCbCr matrix that pictures are read with.   `variable_rate`: whether frame gaps differ.
+    `timecode`: of the first frame, HH:MM:SS:FF (";" before the frames where it drops), or None.
     """
 
-    def __init__(self, path: Path, index: FrameIndex, rate: Rate, first: av.VideoFrame, pixel_aspect: float) -> None:
+    def __init__(self, path: Path, index: FrameIndex, rate: Rate, first: av.VideoFrame, stated: Stated) -> None:
         self.path = path
         self.rate = rate
-        self.pixel_aspect = pixel_aspect
+        self.pixel_aspect = stated.pixel_aspect
+        self.timecode = stated.timecode
         self.colour_space = COLOUR_SPACE_NAMES[matrix_of(first)]
         ticks = np.array(index.ticks, dtype=np.int64)
         self.times = (ticks - ticks[0]).astype(np.float64) * float(index.time_base)
@@ -107,14 +117,14 @@ class Footage:
             stream = container.streams.video[0]
             index = index_packets(container, stream, path)
             rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-            aspect = float(stream.sample_aspect_ratio or 1)
+            stated = Stated(float(stream.sample_aspect_ratio or 1) or 1.0, timecode_of(container))
         with opened(path) as container:
             first = next(decoded_frames(container, path), None)
         if first is None:
             raise FootageError(f"{path.name}: no frame could be decoded.", hint="Make the file again from its source.")
         if rate is None or rate <= 0:
             raise FootageError(f"{path.name} does not state a frame rate.", hint="Remux it with a frame rate.")
-        return cls(path, index, Rate(rate.numerator, rate.denominator), first, aspect or 1.0)
+        return cls(path, index, Rate(rate.numerator, rate.denominator), first, stated)
 
     @property
     def count(self) -> int:
@@ -236,6 +246,14 @@ def matrix_of(frame: av.VideoFrame) -> Colorspace:
     long, short = max(frame.width, frame.height), min(frame.width, frame.height)
     high = long >= HIGH_DEFINITION_COLUMNS or short >= HIGH_DEFINITION_LINES
     return Colorspace.ITU709 if high else Colorspace.ITU601
+
+
+def timecode_of(container: av.container.InputContainer) -> str | None:
+    """The timecode of the first frame, as the file or any of its streams carries it."""
+    for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+        if "timecode" in metadata:
+            return metadata["timecode"]
+    return None
 
 
 def range_by_format(name: str) -> ColorRange:

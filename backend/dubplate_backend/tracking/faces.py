@@ -32,7 +32,7 @@ CROP_AROUND_DETECTION = 2.0
 VIEWS = ((0.0, 0.0, 1.0), (0.02, -0.015, 1.1))
 # MediaPipe's own default for both models.
 DETECTION_CONFIDENCE = 0.5
-# The full-range detector finds faces down to 6 % of the width; below that the plate is searched in overlapping quarters.
+# The full-range detector finds faces down to 6 % of the width; smaller ones are searched in overlapping quarters.
 TILE_SHARE = 0.6
 # A face that jumps further than this share of its crop between two frames is another face.
 LARGEST_JUMP = 0.35

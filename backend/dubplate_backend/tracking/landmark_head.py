@@ -101,7 +101,7 @@ class LandmarkHead:
         return still, moved, turn
 
     def jacobian(self, shape: Tensor, expression: Tensor, eyelids: Tensor, jaw: Tensor) -> tuple[Tensor, Tensor]:
-        """Landmarks [T, 468, 3] and their derivatives [T, 468, 3, 3 + 100 + 2 + S] by jaw, expression, eyelids, shape."""
+        """Landmarks [T, 468, 3] and their derivatives [T, 468, 3, 105 + S]: jaw, expression, eyelids, shape."""
         still, moved, turn = self.parts(shape, expression, eyelids, jaw)
         points = still + moved @ turn.transpose(-1, -2)
         turn_by_jaw = rotation_derivative(jaw, turn)  # [T, 3 (component), 3, 3]
@@ -131,8 +131,8 @@ def cross_matrix(vector: Tensor) -> Tensor:
 def rotation_derivative(axis_angle: Tensor, rotation: Tensor) -> Tensor:
     """d R / d axis_angle: [T, 3] and its matrices [T, 3, 3] -> [T, 3 (component), 3, 3].
 
-    R(w + d) = R(w) exp(J_r(w) d) to first order, J_r being the right Jacobian of the rotation group; Chirikjian 2012,
-    Stochastic Models, Information Theory, and Lie Groups 2, eq. 10.86.
+    R(w + d) = R(w) exp(J_r(w) d) to first order, J_r being the right Jacobian of the rotation group; Solà et al. 2018,
+    A micro Lie theory for state estimation in robotics, eq. 143.
     """
     cross = cross_matrix(axis_angle)  # [T, 3, 3]
     squared = axis_angle.square().sum(-1)

@@ -107,14 +107,8 @@ class Problem:
         if solve_shared:
             both += torch.diag(shared_diagonal)
             both_gradient += shared_gradient
-        return Normal(
-            float(cost + prior_cost + shared_cost),
-            own + prior_own,
-            gradient + prior_gradient,
-            cross,
-            both,
-            both_gradient,
-        )
+        total = float(cost + prior_cost + shared_cost)
+        return Normal(total, own + prior_own, gradient + prior_gradient, cross, both, both_gradient)
 
     def projected(self, x: Tensor, shared: Tensor) -> Tensor:
         """Landmarks of the model in the plate, [T, 468, 2] px."""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dubplate track`: a shot package from real footage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    video: Annotated[Path, typer.Argument(help="Footage of one actor: one cut, in any format that FFmpeg reads.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Shot package to write, NAME.dubshot.")],
+    audio: Annotated[Path | None, typer.Option(help="Sound from the first frame on, in place of the video's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the shot; the package's unless told.")] = None,
+    first_frame: Annotated[int, typer.Option("--first-frame", help="Number of the first frame.")] = 1001,
+    head: Annotated[str | None, typer.Option(help="Head model; $DUBPLATE_HEAD or the stand-in unless told.")] = None,
+    preview: Annotated[bool, typer.Option(help="Write preview.mp4 into the package.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Track an actor's face through a shot: head, jaw, expression, eyes, camera and crop for every frame.
+
+    The package holds the track, the head for Blender, the sound and preview.mp4: look at that before going on.
+
+    Examples:
+
+        dubplate track man.mp4 -o man.dubshot
+
+        dubplate track A001C003.mov -o sh010.dubshot --name sh010 --first-frame 1009 --audio sh010_production.wav
+    """
+    import json
+
+    from dubplate_backend.cli.terminal import progress_bar
+    from dubplate_backend.head.load import load_head
+    from dubplate_backend.tracking.track import TrackSettings, track
+
+    with progress_bar("Tracking") as progress:
+        shot = track(
+            video,
+            out,
+            head=load_head(head),
+            name=name,
+            first_frame=first_frame,
+            audio=audio,
+            progress=progress,
+            settings=TrackSettings(preview=preview, overwrite=overwrite),
+        )
+    tracking = shot.info.extra["tracking"]
+    peak = peak_memory_mib()
+    if as_json:
+        print(json.dumps({"shot": str(shot.path), **tracking, "peak_memory_mib": peak}, indent=2))
+    else:
+        show(str(shot.path), tracking["figures"], tracking["warnings"], peak)
+
+
+def show(path: str, figures: dict[str, float], warnings: list[str], peak: float | None) -> None:
+    """Print the summary as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=path, title_justify="left")
+    table.add_column("")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    of_eyes = "% of the inter-ocular distance"
+    for label, key, unit in (
+        ("frames", "frames", ""),
+        ("frames with a face", "frames_with_face", ""),
+        ("landmark error, face", "face_error_percent", of_eyes),
+        ("landmark error, lips", "lips_error_percent", of_eyes),
+        ("lip gap error", "lip_gap_error_percent", of_eyes),
+        ("jaw, least open", "jaw_least_deg", "degrees"),
+        ("jaw, most open", "jaw_most_deg", "degrees"),
+        ("jaw follows lip gap", "jaw_gap_correlation", "correlation"),
+    ):
+        value = figures[key]
+        table.add_row(label, f"{value:.2f}" if isinstance(value, float) else str(value), unit)
+    if peak is not None:
+        table.add_row("peak memory", f"{peak:.0f}", "MiB")
+    console = Console()
+    console.print(table)
+    for warning in warnings:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held, or None where the system does not say."""
+    import sys
+
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
