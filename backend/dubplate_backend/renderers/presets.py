@@ -48,11 +48,11 @@ def _pyramid(*channels: int) -> tuple[tuple[int, int], ...]:
 DRAFT = Preset(
     name="draft",
     crop_size=128,
-    channels=_pyramid(256, 256, 192, 128, 64, 32),
+    channels=_pyramid(256, 256, 160, 80, 32, 16),
     style_dim=256,
     mapping_layers=2,
     audio_width=16,
-    discriminator_channels=_pyramid(192, 192, 128, 96, 48, 24),
+    discriminator_channels=_pyramid(128, 128, 96, 48, 24, 16),
 )
 # standard: StyleSync's FullGenerator at 256 px (systems table 1.1.2), channel multiplier 1 above 64 px.
 STANDARD = Preset(

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.plates.footage import Footage
-from dubplate_backend.renderers.base import Plates
+from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.neural_texture import renderer as neural_texture
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
 from dubplate_backend.renderers.neural_texture.weights import save_weights
@@ -90,7 +89,6 @@ def adapt(
     settings: AdaptSettings | None = None,
     resume: bool = True,
     overwrite: bool = False,
-    plates: Callable[[Shot], Plates] | None = None,
     progress: ProgressCallback = silent,
     say: Callable[[str], None] = print,
     stop: Stop = never,
@@ -99,7 +97,7 @@ def adapt(
     """Train texture and generator on `shots` and write NAME.dubactor.
 
     out: the actor's folder; OUT.work beside it holds crops and checkpoints until the actor is complete, so that the
-    same command goes on after a stop. plates: how a shot's frames are read, as filmed where None.
+    same command goes on after a stop.
     Raises InvalidInput, HeadModelMismatch, FootageError, Cancelled (after a checkpoint), OutputNotWritable.
     """
     budget = Budget(minutes, iterations)
@@ -117,7 +115,7 @@ def adapt(
 
     started = clock()
     work = out.parent / f"{out.name}.work"
-    crops = _crops(shots, work, head, preset, settings, plates or filmed_plates, progress, stop)
+    crops = _crops(shots, work, head, preset, settings, progress, stop)
     trainer = Trainer(preset, settings, seed=seed, colours=_first_colours(crops, head, preset), vgg=vgg)
     checkpoint = work / f"checkpoint-{_run_key(shots, preset, settings, seed, vgg)}"
     rows: list[plots.LossRow] = []
@@ -153,12 +151,6 @@ def adapt(
     return info
 
 
-def filmed_plates(shot: Shot) -> Plates:
-    """Frame number -> uint8 [H, W, 3] of the shot's own video. Raises FootageError."""
-    footage = Footage.open(shot.plate_path())
-    return lambda frame: footage.frame(shot.index(frame))
-
-
 def describe(scores: HeldOut) -> str:
     """The scores in words, with both baselines."""
     lines = [f"Held out: {scores.frames} frames, scored inside the redraw mask before compositing."]
@@ -179,7 +171,6 @@ def _crops(
     head: HeadModel,
     preset: Preset,
     settings: AdaptSettings,
-    plates: Callable[[Shot], Plates],
     progress: ProgressCallback,
     stop: Stop,
 ) -> list[ShotCrops]:
@@ -187,20 +178,21 @@ def _crops(
     built = []
     for shot in shots:
         voice = shot.audio_path()
-        built.append(
-            build_crops(
-                shot,
-                work / "crops",
-                geometry=geometry,
-                preset=preset,
-                plates=plates(shot),
-                sound=None if voice is None else audio(voice),
-                held_out=settings.held_out,
-                reference_choices=settings.reference_choices,
-                progress=progress,
-                stop=stop,
+        with ShotPlates(shot) as plates:
+            built.append(
+                build_crops(
+                    shot,
+                    work / "crops",
+                    geometry=geometry,
+                    preset=preset,
+                    plates=plates.net,
+                    sound=None if voice is None else audio(voice),
+                    held_out=settings.held_out,
+                    reference_choices=settings.reference_choices,
+                    progress=progress,
+                    stop=stop,
+                )
             )
-        )
     return built
 
 

@@ -26,11 +26,11 @@ def save_checkpoint(folder: Path, trainer: Trainer, facts: Mapping[str, Any]) ->
     """Replace `folder` by the trainer's state. `facts` is stored beside it and given back by `load_checkpoint`."""
     tensors = {"average_texels": trainer.average_texels}
     for name, module in trainer.modules().items():
-        tensors |= {f"{name}/{key}": value.contiguous() for key, value in module.state_dict().items()}
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
     for name, optimiser in trainer.optimisers().items():
         tensors |= {f"{name}/{key}": value for key, value in _optimiser_tensors(optimiser).items()}
     with atomic_folder(folder, overwrite=True) as temporary:
-        save_file(tensors, temporary / TENSORS)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / TENSORS)
         state = {
             "schema": SCHEMA,
             "iteration": trainer.iteration,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dubplate_backend.renderers.base import Plates
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
-from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView
+from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, median_expression
 from dubplate_backend.renderers.neural_texture.inputs import fill_mask, to_signed, window_indices
 from dubplate_backend.renderers.neural_texture.references import (
     assign_references,
@@ -191,10 +191,11 @@ def _arrays_on_disk(
             name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
             for name, (shape, dtype) in shapes.items()
         }
+        rest = median_expression(shot.track)
         for index in range(count):
             check(stop)
             if shot.track.confidence[index] > 0:
-                for name, value in _frame_arrays(shot, index, geometry, plates).items():
+                for name, value in _frame_arrays(shot, index, rest, geometry, plates).items():
                     writable[name][index] = value
             progress(Progress(index + 1, count, f"cropping {shot.info.name}"))
         for array in writable.values():
@@ -203,10 +204,10 @@ def _arrays_on_disk(
     return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in shapes}
 
 
-def _frame_arrays(shot: Shot, index: int, geometry: HeadGeometry, plates: Plates) -> dict[str, Array]:
+def _frame_arrays(shot: Shot, index: int, rest: Array, geometry: HeadGeometry, plates: Plates) -> dict[str, Array]:
     track = shot.track
     rgb = crop_picture(plates(shot.info.first_frame + index), shot.crop[index], geometry.size)
-    mask = geometry.redraw_mask(track, shot.crop, index)
+    mask = geometry.redraw_mask(track, shot.crop, index, expression=rest)
     view = geometry.view(track, shot.crop, index, expression=track.expression[index], jaw=track.jaw[index])
     return {
         "rgb": rgb,

@@ -29,8 +29,9 @@ class AdaptSettings:
     texture: float = 5.0  # paper: 5 reg
     adversarial: float = 1.0  # paper: 1 LSGAN
     adversarial_from: float = 0.3  # share of the run before which there is no discriminator
-    r1: float = 1.0  # gradient penalty of the discriminator (systems 1.1.4: every 16 steps)
-    r1_interval: int = 16
+    adversarial_interval: int = 2  # the discriminator joins every so many steps: it costs half a step
+    r1: float = 1.0  # gradient penalty of the discriminator (lazy, systems 1.1.4)
+    r1_interval: int = 16  # steps
 
     sound_dropped: float = 0.5  # of training windows, replaced by the learned code
     sound_swapped: float = 0.15  # of training windows, from another moment

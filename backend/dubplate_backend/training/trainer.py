@@ -74,6 +74,8 @@ class Trainer:
         self._set_rates(share)
         settings, frames = self.settings, batch.frames
         adversarial = min(max((share - settings.adversarial_from) / RAMP, 0.0), 1.0)
+        if self.iteration % settings.adversarial_interval:
+            adversarial = 0.0
         prepared = prepare(batch, self.texture.texels, self.preset.window)
         drawn = self.generator(prepared.features, prepared.base, batch.mel, batch.heard).flatten(0, 1)  # [N, 3, S, S]
         pasted = torch.where(frames.has(MASK)[:, None], drawn, frames.rgb)  # what a composite would show

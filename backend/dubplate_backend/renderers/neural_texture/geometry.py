@@ -77,12 +77,14 @@ class HeadGeometry:
         uv = torch.where(face[..., None], uv, torch.zeros(()))
         return HeadView(uv.numpy(), face.numpy(), regions)
 
-    def redraw_mask(self, track: Track, crop: npt.NDArray[np.float32], index: int) -> Bool:
+    def redraw_mask(
+        self, track: Track, crop: npt.NDArray[np.float32], index: int, *, expression: npt.NDArray[np.float32]
+    ) -> Bool:
         """[S, S]: where the redraw region lies with the jaw closed or fully open, on the filmed pose (DfE A.2).
 
-        The expression is the track's median, so neither the filmed mouth nor the take's shows in the mask.
+        expression: (100,) `median_expression` of the track, so neither the filmed mouth nor the take's shows in the
+        mask.
         """
-        expression = median_expression(track)
         closed, opened = (
             self.view(track, crop, index, expression=expression, jaw=np.array((angle, 0.0, 0.0), np.float32))
             for angle in (0.0, JAW_OPEN)

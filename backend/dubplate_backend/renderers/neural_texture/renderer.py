@@ -23,7 +23,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.renderers.base import Plates, RenderedFrame
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
 from dubplate_backend.renderers.neural_texture.generator import Generator
-from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, grow, matte
+from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, grow, matte, median_expression
 from dubplate_backend.renderers.neural_texture.inputs import (
     base_picture,
     fill_mask,
@@ -73,6 +73,7 @@ class NeuralTextureRenderer:
         self._texels = texels
         self._generator = generator
         self._geometry = HeadGeometry(head, preset.crop_size)
+        self._plan: tuple[Shot, _Plan] | None = None  # of the last shot asked for
 
     @classmethod
     def load(cls, folder: Path, info: ActorInfo, head: HeadModel) -> NeuralTextureRenderer:
@@ -99,7 +100,7 @@ class NeuralTextureRenderer:
 
     def frames_read(self, shot: Shot, frame: int) -> tuple[int, ...]:
         """Frames whose track, take or plate `frame` depends on: its window and that window's references."""
-        plan = _Plan.of(shot, self.preset)
+        plan = self._planned(shot)
         members = plan.window(shot.index(frame))
         read = {*members, *(int(plan.references[member]) for member in members)}
         return tuple(sorted(shot.info.first_frame + index for index in read))
@@ -115,7 +116,7 @@ class NeuralTextureRenderer:
         """
         self.head.require(shot.info.head.sha256, f"Shot {shot.info.name}")
         shot.checked(take)
-        plan = _Plan.of(shot, self.preset)
+        plan = self._planned(shot)
         wanted = [index for index in shot.indices(frames) if plan.usable[index]]
         spectrogram = _spectrogram(shot, take)
         crops: dict[int, npt.NDArray[np.uint8]] = {}  # reference crops, at most the bank's count
@@ -135,6 +136,11 @@ class NeuralTextureRenderer:
             for index, picture in zip(centres, drawn, strict=False):
                 yield self._finish(shot.info.first_frame + index, prepared[index], picture)
 
+    def _planned(self, shot: Shot) -> _Plan:
+        if self._plan is None or self._plan[0] is not shot:
+            self._plan = (shot, _Plan.of(shot, self.preset))
+        return self._plan[1]
+
     def _prepare(
         self, shot: Shot, take: Take, index: int, plan: _Plan, crops: dict[int, npt.NDArray[np.uint8]], plates: Plates
     ) -> PreparedFrame:
@@ -148,7 +154,7 @@ class NeuralTextureRenderer:
         if reference not in crops:
             crops[reference] = filmed(reference)
         rgb = filmed(index)
-        mask = self._geometry.redraw_mask(track, shot.crop, index)
+        mask = self._geometry.redraw_mask(track, shot.crop, index, expression=plan.rest)
         was = self._geometry.view(track, shot.crop, index, expression=track.expression[index], jaw=track.jaw[index])
         view = self._geometry.view(
             track,
@@ -207,6 +213,7 @@ class _Plan:
 
     usable: npt.NDArray[np.bool_]  # [T]
     references: npt.NDArray[np.intp]  # [T]
+    rest: npt.NDArray[np.float32]  # (100,) the expression of the redraw mask
     size: int
 
     @classmethod
@@ -215,7 +222,7 @@ class _Plan:
         if not usable.any():
             raise InvalidInput(f"Shot {shot.info.name} has no frame with a face.", hint="Track the shot again.")
         bank = reference_bank(shot.track, np.flatnonzero(usable), preset.references)
-        return cls(usable, assign_references(shot.track, bank), preset.window)
+        return cls(usable, assign_references(shot.track, bank), median_expression(shot.track), preset.window)
 
     def window(self, index: int) -> tuple[int, ...]:
         return window_indices(index, self.usable, self.size)
