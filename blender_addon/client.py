@@ -204,17 +204,17 @@ class Client:
         Raises the error that the job failed with, Cancelled, BackendLost, TimeoutError after `timeout` seconds.
         """
         deadline_s = None if timeout is None else time.monotonic() + timeout
+        told = job not in self._watched and JobState(self.show(job).state).final
         self._watched.add(job)
-        info = self.show(job)  # it may be over already, and its events gone by
-        while not JobState(info.state).final:
+        while not told:
             if deadline_s is not None and time.monotonic() > deadline_s:
                 raise TimeoutError(f"Job {job} is not over after {timeout} s.")
             for event in self.poll(STEP_MS):
                 if on_event is not None:
                     on_event(event)
-                if isinstance(event, ENDINGS) and event.job == job:
-                    info = self.show(job)
+                told = told or (isinstance(event, ENDINGS) and event.job == job)
         self._watched.discard(job)
+        info = self.show(job)
         if info.error is not None:
             raise info.error.exception()
         if info.state == JobState.CANCELLED:

@@ -10,29 +10,27 @@ import typer
 
 
 def command(
-    root: Annotated[
-        list[Path], typer.Option(help="Folder of shots and actors for clients to name. May be repeated.")
-    ],
+    root: Annotated[list[Path], typer.Option(help="Folder of shots and actors for clients to name. May be repeated.")],
     output_root: Annotated[Path, typer.Option(help="Folder beneath which plates are written.")],
     connection: Annotated[
         Path | None, typer.Option(help="Where to write how to connect. Default: in the user's cache folder.")
     ] = None,
     head: Annotated[str | None, typer.Option(help="Head model: a FLAME file, or none for the stand-in.")] = None,
     bind: Annotated[str, typer.Option(help="Address to listen on: the loopback's.")] = "127.0.0.1",
-    idle_exit: Annotated[
-        float | None, typer.Option(help="End after so many idle seconds.")
-    ] = None,
+    idle_exit: Annotated[float | None, typer.Option(help="End after so many idle seconds.")] = None,
     parent_pid: Annotated[int | None, typer.Option(help="End when the process of this id does.")] = None,
-) -> int:
+) -> None:
     """Serve renders to Blender and other clients on this machine, until stopped.
 
-    \b
-    dubplate serve --root shots --output-root plates
-    dubplate serve --root /show/shots --root /show/actors --output-root /show/plates --idle-exit 3600
+    Examples:
+
+        dubplate serve --root shots --output-root plates
+
+        dubplate serve --root /show/shots --root /show/actors --output-root /show/plates --idle-exit 3600
     """
     from dubplate_backend.server.run import serve
 
-    return serve(
+    code = serve(
         roots=tuple(root),
         output_root=output_root,
         connection_file=connection,
@@ -41,3 +39,5 @@ def command(
         idle_exit_s=idle_exit,
         parent_pid=parent_pid,
     )
+    if code:
+        raise typer.Exit(code)

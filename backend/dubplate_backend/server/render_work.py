@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.rendering import render_shot
+from dubplate_backend.rendering import RenderSettings, render_shot
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
 from dubplate_shared.errors import InvalidInput
@@ -39,7 +38,7 @@ class RenderWork:
     out: Path
     output_root: Path
     version: int
-    settings: Mapping[str, Any]
+    settings: RenderSettings
 
     def run(self, *, progress: ProgressCallback, written: Written, stop: Stop) -> str:
         """Render, telling each plate as it stands on disk. Returns the manifest's path beneath the output root.
@@ -81,7 +80,7 @@ def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork
         out=assets.output(request.output),
         output_root=assets.output_root.resolve(),
         version=request.version,
-        settings=request.settings,
+        settings=RenderSettings.of(request.settings),
     )
 
 
@@ -93,7 +92,11 @@ def take_of(request: JobSubmit, shot: Shot) -> Take:
     if request.expression is None or request.jaw is None:
         return shot.take(request.take)
     base = shot.take(request.base_take)
-    rows = shot.indices(parse_frames(request.take_frames, most=MOST_FRAMES)) if request.take_frames else list(range(len(base)))
+    rows = (
+        shot.indices(parse_frames(request.take_frames, most=MOST_FRAMES))
+        if request.take_frames
+        else list(range(len(base)))
+    )
     if len(rows) != len(request.expression):
         raise InvalidInput(
             f"{len(request.expression)} rows of curves came for {len(rows)} frames.",

@@ -9,13 +9,15 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import check_address
-from dubplate_backend.server.models import Models
 from dubplate_backend.server.processes import Parent
-from dubplate_backend.server.server import Server
 from dubplate_shared.errors import ExitCode, InvalidInput, OutputNotWritable
+
+if TYPE_CHECKING:
+    from dubplate_backend.server.server import Server
 
 log = logging.getLogger("dubplate.server")
 
@@ -42,6 +44,10 @@ def serve(
     _make_folder(output_root)
     connection_file = connection_file or default_connection_file()
     _make_folder(connection_file.parent)
+
+    from dubplate_backend.server.models import Models  # torch takes seconds: what can be refused is refused before
+    from dubplate_backend.server.server import Server
+
     models = Models(head)
     log.info("head model %s", models.head_identity.kind)
     server = Server(assets=Assets(roots, output_root), models=models, connection_file=connection_file, address=address)
