@@ -13,10 +13,13 @@ from numpy import ndarray
 from scipy.ndimage import distance_transform_cdt
 
 from dubplate_backend.head.carry_over import Registration
-from dubplate_backend.head.registration import Surface, SurfacePoints, components
+from dubplate_backend.head.registration import SurfacePoints, components
 
-_LIP_DEPTH_M = 0.008
-"""How far in the lining still follows the lips: about their thickness."""
+_SKIN_DEPTH_M = 0.004
+"""So near to the outer skin the lining moves with it wholly: lips and cheeks are not much thicker."""
+
+_SKIN_REACH_M = 0.007
+"""Over this further distance inward that fades."""
 
 _SHAPE_REACH_M = 0.015
 """Over this distance identity moves teeth and tongue with the lips, evenly so that they keep their form."""
@@ -34,55 +37,54 @@ class Mouth:
     faces: ndarray  # [M, 3] into the N
     uv: ndarray  # [K, 2]
     faces_uv: ndarray  # [M, 3] into the K
-    rim: SurfacePoints  # [R] on the target: where the lining's edge sits
-    nearest_rim: ndarray  # [N] into the R
-    follows_lips: ndarray  # [N] 0..1
+    seats: SurfacePoints  # [N] on the target's skin: where each vertex belongs
+    rim: ndarray  # [R] into the N: the lining's edge, which lies on its seats
+    follows_skin: ndarray  # [N] 0..1
     near_rim: ndarray  # [N, R] rows sum to 1: how identity is shared out
 
     def shape_rows(self, faces: ndarray, basis: ndarray) -> ndarray:
         """Identity components of the interior, from the target's [V, 3, C]: [N, 3, C]."""
-        on_rim = self.rim.read(faces, basis)  # [R, 3, C]
-        even = np.einsum("nr,rkc->nkc", self.near_rim, on_rim)
-        return even + self.follows_lips[:, None, None] * (on_rim[self.nearest_rim] - even)
+        seated = self.seats.read(faces, basis)  # [N, 3, C]
+        even = np.einsum("nr,rkc->nkc", self.near_rim, seated[self.rim])
+        return even + self.follows_skin[:, None, None] * (seated - even)
 
-    def lip_rows(self, faces: ndarray, basis: ndarray) -> ndarray:
-        """Expression components or pose correctives: the lips' at the rim, none further in.  [N, 3, C]"""
-        return self.follows_lips[:, None, None] * self.rim.read(faces, basis)[self.nearest_rim]
+    def skin_rows(self, faces: ndarray, basis: ndarray) -> ndarray:
+        """Expression components or pose correctives: the skin's near it, none further in.  [N, 3, C]"""
+        return self.follows_skin[:, None, None] * self.seats.read(faces, basis)
 
-    def skin_rows(self, faces: ndarray, weights: ndarray, own: ndarray) -> ndarray:
-        """Skin weights, from the lips' at the rim to the stand-in's own [N, 5] further in.  [N, 5]"""
-        at_lips = self.rim.read(faces, weights)[self.nearest_rim]
-        return own + self.follows_lips[:, None] * (at_lips - own)
+    def weight_rows(self, faces: ndarray, weights: ndarray, own: ndarray) -> ndarray:
+        """Skin weights, from the skin's near it to the stand-in's own [N, 5] further in.  [N, 5]"""
+        return own + self.follows_skin[:, None] * (self.seats.read(faces, weights) - own)
 
 
 def borrow_mouth(registration: Registration) -> Mouth:
     """The stand-in's interior in the target's space, its rim on the target's lips."""
-    standin = registration.standin
-    faces, faces_uv = standin.faces.numpy(), standin.faces_uv.numpy()
+    standin, source = registration.standin, registration.source
+    faces_uv = standin.faces_uv.numpy()
     mouth = standin.masks["mouth"].numpy()
-    chosen = mouth[faces].any(1)
-    origin, local = np.unique(faces[chosen], return_inverse=True)
+    chosen = mouth[source.faces].any(1)
+    origin, local = np.unique(source.faces[chosen], return_inverse=True)
     origin_uv, local_uv = np.unique(faces_uv[chosen], return_inverse=True)
-    vertices = registration.vertices[origin].copy()
 
+    vertices = source.vertices[origin].copy()
+    seats = registration.on_target_skin(vertices, source.jaw[origin])
     rim = np.flatnonzero(~mouth[origin])  # shared with the stand-in's lips
-    normals = Surface(registration.vertices, faces).vertex_normals()[origin[rim]]
-    seats = registration.on_target_skin(vertices[rim], normals)
-    vertices[rim] = seats.read(registration.target.faces, registration.target.vertices)
+    vertices[rim] = seats.read(registration.target.faces, registration.target.vertices)[rim]
 
     distance = np.linalg.norm(vertices[:, None] - vertices[rim][None], axis=-1)  # [N, R]
     near = np.exp(-0.5 * np.square((distance - distance.min(1, keepdims=True)) / _SHAPE_REACH_M))
-    part = components(faces, len(mouth))[origin]
-    attached = part == part[rim[0]]
+    part = components(source.faces, len(mouth))[origin]
+    depth = np.maximum(seats.distances - _SKIN_DEPTH_M, 0.0)
+    depth[rim] = 0.0
     return Mouth(
         origin=origin,
         vertices=vertices,
         faces=local.reshape(-1, 3),
         uv=standin.uv.double().numpy()[origin_uv],
         faces_uv=local_uv.reshape(-1, 3),
-        rim=seats,
-        nearest_rim=distance.argmin(1),
-        follows_lips=attached * np.exp(-np.square(distance.min(1) / _LIP_DEPTH_M)),
+        seats=seats,
+        rim=rim,
+        follows_skin=(part == part[rim[0]]) * np.exp(-np.square(depth / _SKIN_REACH_M)),
         near_rim=near / near.sum(1, keepdims=True),
     )
 

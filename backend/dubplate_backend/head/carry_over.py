@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from dubplate_backend.head.flame_files import LandmarkEmbedding
+from dubplate_backend.head.flame_files import JAW_JOINT, LandmarkEmbedding
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.head.registration import (
     Similarity,
@@ -44,10 +44,15 @@ class Registration:
     skin: ndarray  # [V] bool, the target's largest part
     eyes: tuple[ndarray, ndarray]  # [V] bool each, left and right; empty where the target has no eyeballs
 
-    def on_target_skin(self, points: ndarray, normals: ndarray) -> SurfacePoints:
-        """Closest points of the target's skin; `faces` index all the target's faces."""
+    @property
+    def source(self) -> Surface:
+        """The stand-in as it lies on the target."""
+        return standin_surface(self.standin, self.vertices)
+
+    def on_target_skin(self, points: ndarray, jaw: ndarray, normals: ndarray | None = None) -> SurfacePoints:
+        """Where points [N, 3] with the jaw's share [N] belong on the target's skin; `faces` index all its faces."""
         chosen = np.flatnonzero(self.skin[self.target.faces[:, 0]])
-        found = Surface(self.target.vertices, self.target.faces[chosen]).closest(points, normals)
+        found = self.target.part(chosen).closest(points, jaw, normals)
         return SurfacePoints(chosen[found.faces], found.barycentrics, found.distances)
 
     def on_standin(self) -> SurfacePoints:
@@ -62,7 +67,7 @@ class Registration:
             if not part.any():
                 continue
             chosen = np.flatnonzero(source[faces].all(1))
-            found = Surface(self.vertices, faces[chosen]).closest(self.target.vertices[part], normals[part])
+            found = self.source.part(chosen).closest(self.target.vertices[part], self.target.jaw[part], normals[part])
             result.faces[part] = chosen[found.faces]
             result.barycentrics[part] = found.barycentrics
             result.distances[part] = found.distances
@@ -70,6 +75,11 @@ class Registration:
 
     def _rest(self) -> ndarray:
         return ~self.eyes[0] & ~self.eyes[1]
+
+
+def standin_surface(standin: HeadModel, vertices: ndarray) -> Surface:
+    """The stand-in's mesh with its vertices [Vs, 3] anywhere."""
+    return Surface(vertices, standin.faces.numpy(), standin.skin_weights[:, JAW_JOINT].double().numpy())
 
 
 def register(
@@ -81,13 +91,13 @@ def register(
     own_joints = (standin.joint_regressor.double() @ standin.template.double()).numpy()
     part = components(target.faces, len(target.vertices))
     skin = part == 0
-    target_skin = Surface(target.vertices, target.faces[skin[target.faces[:, 0]]])
+    target_skin = target.part(skin[target.faces[:, 0]])
 
     mouth, eyes = standin.masks["mouth"].numpy(), _eyeballs(standin)
     outside = ~mouth & ~eyes[0] & ~eyes[1]
     chosen = list(_ANCHOR_JOINTS)
     start = fit_similarity(own_joints[chosen], joints[chosen])
-    source = Surface(template, faces[outside[faces].all(1)])
+    source = standin_surface(standin, template).part(outside[faces].all(1))
     anchors = None
     if known is None:
         similarity = align(source, standin.masks["face"].numpy() & outside, target_skin, start)
@@ -98,7 +108,7 @@ def register(
         similarity = fit_similarity(own, places)
         anchors = _landmark_vertices(standin)[known.indices], places
     aligned = similarity.apply(template)
-    moved = deform(Surface(aligned, faces), outside, target_skin, anchors)
+    moved = deform(standin_surface(standin, aligned), outside, target_skin, anchors)
     moved = _with_loose_parts(standin, aligned, moved)
     target_eyes = _matching_eyes(target, part, joints)
     for own_eye, other in zip(eyes, target_eyes, strict=True):
@@ -110,10 +120,9 @@ def register(
 def carried_landmarks(registration: Registration, known: LandmarkEmbedding | None) -> tuple[ndarray, ndarray]:
     """MediaPipe's points on the target: faces [468] and barycentrics [468, 3]; the user's own where he gave them."""
     standin = registration.standin
-    surface = Surface(registration.vertices, standin.faces.numpy())
+    source, at = registration.source, _landmark_vertices(standin)
     points = _landmarks(standin, registration.vertices)
-    normals = surface.vertex_normals()[_landmark_vertices(standin)]
-    found = registration.on_target_skin(points, normals)
+    found = registration.on_target_skin(points, source.jaw[at], source.vertex_normals()[at])
     faces, barycentrics = found.faces.copy(), found.barycentrics.copy()
     if known is not None:
         faces[known.indices], barycentrics[known.indices] = known.faces, known.barycentrics

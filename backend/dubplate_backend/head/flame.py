@@ -23,6 +23,7 @@ from dubplate_backend.head.carry_over import (
 )
 from dubplate_backend.head.controls import solve_controls
 from dubplate_backend.head.flame_files import (
+    JAW_JOINT,
     FlameArrays,
     FlameFiles,
     LandmarkEmbedding,
@@ -115,7 +116,7 @@ def load_flame(path: Path, standin: HeadModel | None = None, cache: Path | None 
 def convert_flame(sources: FlameSources, standin: HeadModel) -> dict[str, ndarray]:
     """Arrays of the head by the names of `HeadModel`'s fields, float32; masks as mask_NAME; `sha256` as bytes."""
     model = sources.model
-    target = Surface(model.template, model.faces)
+    target = Surface(model.template, model.faces, model.skin_weights[:, JAW_JOINT])
     registration = register(standin, target, model.joint_regressor @ model.template, sources.landmarks)
     places = registration.on_standin()
     mouth = borrow_mouth(registration)
@@ -141,9 +142,9 @@ def _with_mouth(model: FlameArrays, mouth: Mouth, standin: HeadModel) -> dict[st
     rows = {
         "template": (model.template, mouth.vertices),
         "shape_basis": (model.shape_basis, mouth.shape_rows(model.faces, model.shape_basis)),
-        "expression_basis": (model.expression_basis, mouth.lip_rows(model.faces, model.expression_basis)),
-        "pose_basis": (model.pose_basis, mouth.lip_rows(model.faces, model.pose_basis)),
-        "skin_weights": (model.skin_weights, mouth.skin_rows(model.faces, model.skin_weights, own_weights)),
+        "expression_basis": (model.expression_basis, mouth.skin_rows(model.faces, model.expression_basis)),
+        "pose_basis": (model.pose_basis, mouth.skin_rows(model.faces, model.pose_basis)),
+        "skin_weights": (model.skin_weights, mouth.weight_rows(model.faces, model.skin_weights, own_weights)),
         "faces": (model.faces, mouth.faces + len(model.template)),
     }
     unmoved = np.zeros((len(model.joint_regressor), len(mouth.vertices)))  # the interior places no joint

@@ -21,6 +21,7 @@ from dubplate_shared.errors import InvalidInput
 VERTICES, FACES = 5023, 9976
 SHAPE_AND_EXPRESSION = 400
 JOINTS = 5
+JAW_JOINT = 2
 PARENTS = (-1, 0, 1, 1, 1)
 _NO_PARENT = 0xFFFFFFFF
 """How the root's parent reads where the table is unsigned."""

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-_RIGID_ROUNDS = 12
+_RIGID_ROUNDS = 8
 _TRIM = 0.8
 """Share of the closest pairs that a rigid round believes: hair caps, necks and ears of two heads end differently."""
 
@@ -24,7 +24,10 @@ _STIFFNESSES = (100.0, 40.0, 15.0, 6.0, 2.5, 1.0)
 _MIN_NORMAL_COSINE = 0.5
 """Surfaces that face further apart than 60 degrees are not each other's: lids and eyeball, the two lips."""
 
-_CANDIDATES = 24
+_JAW_METRES = 0.03
+"""What a whole difference in the jaw's skin weight counts as: the two lips touch, and only this tells them apart."""
+
+_CANDIDATES = 14
 """Triangles looked at for each point, nearest centroids first."""
 
 _ANCHOR_WEIGHT = 20.0
@@ -68,6 +71,15 @@ class Surface:
 
     vertices: ndarray  # [V, 3] metres
     faces: ndarray  # [F, 3] int64
+    jaw: ndarray  # [V] 0..1, the jaw's skin weight
+
+    def part(self, faces: ndarray) -> "Surface":
+        """Some of the faces: bool [F] or their ids."""
+        return Surface(self.vertices, self.faces[faces], self.jaw)
+
+    def moved(self, vertices: ndarray) -> "Surface":
+        """The same mesh with its vertices elsewhere."""
+        return Surface(vertices, self.faces, self.jaw)
 
     def face_normals(self) -> ndarray:
         """[F, 3], unit; zero for faces without area."""
@@ -83,20 +95,22 @@ class Surface:
             np.add.at(sums, self.faces[:, corner], weighted)
         return _unit(sums)
 
-    def closest(self, points: ndarray, normals: ndarray | None = None) -> SurfacePoints:
-        """The surface's closest point to each of `points` [N, 3].
+    def closest(self, points: ndarray, jaw: ndarray, normals: ndarray | None = None) -> SurfacePoints:
+        """The surface's point that belongs to each of `points` [N, 3]: close, and moved by the jaw as much.
 
-        normals: [N, 3]; triangles that face elsewhere are then passed over, unless all near ones do.
+        jaw: [N] the points' own share.   normals: [N, 3]; triangles that face elsewhere are then passed over, unless
+        all near ones do.
         """
         corners = self.vertices[self.faces]  # [F, 3, 3]
         count = min(_CANDIDATES, len(self.faces))
         _, near = cKDTree(corners.mean(1)).query(points, k=count)
         near = near.reshape(len(points), count)  # [N, K]
         barycentrics, distances = _closest_on_triangles(points[:, None], corners[near])
-        cost = distances
+        share = np.einsum("nkj,nkj->nk", barycentrics, self.jaw[self.faces[near]])
+        cost = distances + _JAW_METRES * np.abs(share - jaw[:, None])
         if normals is not None:
             cosine = np.einsum("nc,nkc->nk", normals, self.face_normals()[near])
-            cost = np.where(cosine >= _MIN_NORMAL_COSINE, distances, distances + 1.0)  # a metre: after all others
+            cost = np.where(cosine >= _MIN_NORMAL_COSINE, cost, cost + 1.0)  # a metre: after all others
         best = cost.argmin(1)
         rows = np.arange(len(points))
         return SurfacePoints(near[rows, best], barycentrics[rows, best], distances[rows, best])
@@ -115,9 +129,9 @@ def fit_similarity(source: ndarray, target: ndarray) -> Similarity:
 def align(source: Surface, used: ndarray, target: Surface, start: Similarity) -> Similarity:
     """Iterated closest points from `start`, on the vertices `used` [V] bool of the source."""
     similarity = start
-    points, normals = source.vertices[used], source.vertex_normals()[used]
+    points, normals, jaw = source.vertices[used], source.vertex_normals()[used], source.jaw[used]
     for _ in range(_RIGID_ROUNDS):
-        found = target.closest(similarity.apply(points), normals @ similarity.rotation.T)
+        found = target.closest(similarity.apply(points), jaw, normals @ similarity.rotation.T)
         kept = found.distances <= np.quantile(found.distances, _TRIM)
         partners = found.read(target.faces, target.vertices)
         similarity = fit_similarity(points[kept], partners[kept])
@@ -133,10 +147,10 @@ def deform(source: Surface, used: ndarray, target: Surface, anchors: tuple[ndarr
     springs = _springs(source)
     vertices = source.vertices
     for stiffness in _STIFFNESSES:
-        moved = Surface(vertices, source.faces)
-        found = target.closest(vertices[used], moved.vertex_normals()[used])
+        normals = source.moved(vertices).vertex_normals()[used]
+        found = target.closest(vertices[used], source.jaw[used], normals)
         partners = found.read(target.faces, target.vertices)
-        facing = np.einsum("nc,nc->n", moved.vertex_normals()[used], target.face_normals()[found.faces])
+        facing = np.einsum("nc,nc->n", normals, target.face_normals()[found.faces])
         reach = max(3.0 * np.median(found.distances), 1e-4)
         weight = np.zeros(len(vertices))
         weight[used] = (facing >= _MIN_NORMAL_COSINE) * np.exp(-np.square(found.distances / reach))
