@@ -5,8 +5,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubplate_backend.head.goals import GOALS, JAW_OPEN_RAD, Goal, displacements
-from dubplate_backend.head.model import EXPRESSION_COMPONENTS, HeadModel
+from dubplate_backend.head.goals import CLOSED_JAW_RAD, GOALS, JAW_OPEN_RAD, Goal, displacements, lips_closing
+from dubplate_backend.head.model import EXPRESSION_COMPONENTS, SHAPE_COMPONENTS, HeadModel
 from dubplate_backend.head.standin.topology import face_triangles, mirror_pairs
 from dubplate_shared.controls import CONTROL_NAMES
 
@@ -35,7 +35,12 @@ def solve_controls(head: HeadModel) -> dict[str, tuple[Tensor, Tensor]]:
         if name == "jaw_open":
             jaw[0] = JAW_OPEN_RAD
         else:
-            index, moves = _blink(name, landmarks) if name in BLINK_MARGINS else _goal(goals[name], pairs)
+            if name in BLINK_MARGINS:
+                index, moves = _blink(name, landmarks)
+            elif name == "lips_close":
+                index, moves = _lips_closing(head, landmarks, pairs)
+            else:
+                index, moves = _goal(goals[name], pairs)
             expression = _ridge(directions[index], moves).float()
         controls[name] = (expression, jaw)
     return controls
@@ -50,6 +55,14 @@ def landmark_directions(head: HeadModel) -> Tensor:
 def _goal(goal: Goal, pairs: np.ndarray) -> tuple[Tensor, Tensor]:
     index, moves = displacements(goal, pairs)
     return torch.from_numpy(index), torch.from_numpy(moves) * MM
+
+
+def _lips_closing(head: HeadModel, landmarks: Tensor, pairs: np.ndarray) -> tuple[Tensor, Tensor]:
+    jaw = torch.tensor([[CLOSED_JAW_RAD, 0, 0]], dtype=head.template.dtype)
+    nothing = (head.template.new_zeros(SHAPE_COMPONENTS), head.template.new_zeros(EXPRESSION_COMPONENTS))
+    opened = head.landmarks(head.vertices(*nothing, jaw))[0].double()
+    index, moves = lips_closing(landmarks.numpy(), opened.numpy(), pairs)
+    return torch.from_numpy(index), torch.from_numpy(moves)
 
 
 def _blink(name: str, landmarks: Tensor) -> tuple[Tensor, Tensor]:

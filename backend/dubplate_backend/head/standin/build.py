@@ -8,13 +8,13 @@ from importlib.resources import files
 
 import numpy as np
 
-from dubplate_backend.head.goals import GOALS, JAW_OPEN_RAD
+from dubplate_backend.head.goals import CLOSED_JAW_RAD, GOALS, JAW_OPEN_RAD, lips_closing
 from dubplate_backend.head.standin import atlas, expressions, regions, skin_layout
 from dubplate_backend.head.standin.ears import ear
 from dubplate_backend.head.standin.face import Skin, build_skin
 from dubplate_backend.head.standin.gaussian_process import Kernel, Scale, components, spread
 from dubplate_backend.head.standin.interior import eyeball, lid_edges, mouth_lining
-from dubplate_backend.head.standin.lids import closing
+from dubplate_backend.head.standin.lids import closing as lids_closing
 from dubplate_backend.head.standin.surface import Surface, join
 from dubplate_backend.head.standin.teeth import build_teeth
 from dubplate_backend.head.standin.topology import POINTS, face_triangles, mirror_pairs
@@ -77,7 +77,7 @@ def build_arrays() -> dict[str, np.ndarray]:
     regressor = np.stack([regressor_row(points, chosen, joint) for chosen, joint in zip(among, joints, strict=True)])
 
     lids = np.zeros((len(points), 3, 2))
-    lids[: len(skin.points)] = closing(skin, pairs, origins)
+    lids[: len(skin.points)] = lids_closing(skin, pairs, origins)
     shape = shape_basis(surface, skin, masks)
     expression = expression_basis(surface, skin, masks, pairs, jaw, lids)
     landmark_faces, barycentrics = embedding(surface.triangles)
@@ -208,10 +208,12 @@ def expression_basis(
     surface: Surface, skin: Skin, masks: dict[str, np.ndarray], pairs: np.ndarray, jaw: np.ndarray, lids: np.ndarray
 ) -> np.ndarray:
     """[V, 3, 100] millimetres: the named directions, then local variation; eyes, teeth and tongue stay."""
-    open_points = mouth_open(surface.points, jaw)
+    open_points = mouth_open(surface.points, jaw, KERNEL_JAW_RAD)
     soft = np.zeros(len(surface.points), bool)
     soft[: len(skin.points)] = True
-    named = expressions.named_displacements(open_points[:POINTS], open_points, pairs, lids)
+    landmarks = surface.points[:POINTS]
+    closing = lips_closing(landmarks, mouth_open(landmarks, jaw[:POINTS], CLOSED_JAW_RAD), pairs)
+    named = expressions.named_displacements(open_points[:POINTS], open_points, pairs, lids, closing)
     named *= np.where(soft, regions.expression_strength(surface.points, 40.0), 0)[:, None, None]
     for k, goal in enumerate(GOALS):
         if goal.name.startswith("blink"):
@@ -231,9 +233,9 @@ def expression_basis(
     return np.concatenate([named, local], -1)
 
 
-def mouth_open(points: np.ndarray, jaw: np.ndarray) -> np.ndarray:
-    """The head with its jaw turned open, by the jaw's share alone.   [V, 3], [V] -> [V, 3]."""
-    s, c = np.sin(KERNEL_JAW_RAD), np.cos(KERNEL_JAW_RAD)
+def mouth_open(points: np.ndarray, jaw: np.ndarray, angle: float) -> np.ndarray:
+    """The head with its jaw turned open, by the jaw's share alone.   [V, 3], [V], radians -> [V, 3]."""
+    s, c = np.sin(angle), np.cos(angle)
     turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
     turned = (points - JAW_JOINT_MM) @ turn.T + JAW_JOINT_MM
     return points + jaw[:, None] * (turned - points)

@@ -18,11 +18,14 @@ GOAL_KERNEL = Kernel(28.0, (Scale(6.0), Scale(2.5), Scale(1.0)))
 LOPSIDED = 0.7
 
 
-def named_displacements(landmarks: Points, at: Points, pairs: np.ndarray, lids: np.ndarray) -> np.ndarray:
+def named_displacements(
+    landmarks: Points, at: Points, pairs: np.ndarray, lids: np.ndarray, closing: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Displacement fields of all goals at full value.
 
     landmarks: [468, 3], at: [V, 3], both with the mouth open.   pairs [468]: mirror partners.
-    lids [V, 3, 2]: the closing lids.   Returns [V, 3, len(GOALS)] millimetres.
+    lids [V, 3, 2]: the closing lids.   closing: which landmarks lips_close moves, and how.
+      Returns [V, 3, len(GOALS)] millimetres.
     """
     fields = []
     for goal in GOALS:
@@ -32,7 +35,7 @@ def named_displacements(landmarks: Points, at: Points, pairs: np.ndarray, lids: 
         if goal.name == "mouth_left":
             fields.append(_sideways(landmarks, at))
             continue
-        index, moves = displacements(goal, pairs)
+        index, moves = closing if goal.name == "lips_close" else displacements(goal, pairs)
         fields.append(regress(GOAL_KERNEL, landmarks[index], moves, at))
     return np.stack(fields, -1)
 

@@ -28,6 +28,7 @@ LID_EDGE = ((0.15, 2.2, 0.0), (0.5, 5.0, 14.0), (2.4, 9.0, 34.0))
 
 IRIS_MM = 5.9
 """Half the visible iris' breadth, 11.7 mm.  Source: Rufer et al. 2005 (white to white)."""
+CORNEA_MM = 0.6
 EYE_RINGS_DEG = (4.0, 9.0, 18.0, 26.0, 28.9, 33.0, 42.0, 58.0, 85.0, 130.0)
 EYE_COLUMNS = 24
 
@@ -82,11 +83,11 @@ def eyeball(centre: Points) -> Surface:
     angle = np.radians(EYE_RINGS_DEG)
     turn = -2 * np.pi * np.arange(EYE_COLUMNS) / EYE_COLUMNS
     limbus = np.arcsin(IRIS_MM / EYE_RADIUS_MM)
-    bulge = 0.9 * np.clip(1 - (angle / limbus) ** 2, 0, 1)  # the cornea stands out, about 1 mm in this radius
+    bulge = CORNEA_MM * np.clip(1 - (angle / limbus) ** 2, 0, 1)  # the cornea stands out
     around = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)  # [N, 3]
     reach = EYE_RADIUS_MM + bulge
     rings = (reach * np.sin(angle))[:, None, None] * around + (reach * np.cos(angle))[:, None, None] * [0, 0, 1]
-    tips = np.array([[0, 0, EYE_RADIUS_MM + 0.9], [0, 0, -EYE_RADIUS_MM]])
+    tips = np.array([[0, 0, EYE_RADIUS_MM + CORNEA_MM], [0, 0, -EYE_RADIUS_MM]])
     surface = ball(rings + centre, tips + centre)
     from_axis = np.degrees(
         np.arccos(np.clip((surface.points - centre)[:, 2] / np.linalg.norm(surface.points - centre, axis=1), -1, 1))

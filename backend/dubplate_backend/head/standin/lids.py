@@ -3,9 +3,11 @@
 
 import numpy as np
 
-from dubplate_backend.head.standin.face import EYE_RADIUS_MM, LID_CLEARANCE_MM, Skin
+from dubplate_backend.head.standin.face import EYE_RADIUS_MM, Skin
 from dubplate_backend.head.standin.surface import Points, least_bending
 
+CLOSED_CLEARANCE_MM = 1.5
+"""Of closed lids off the ball's sphere: they bridge the cornea."""
 MEETING = 0.12
 """Height of the line where the lids meet, as a share of the opening: the upper lid does nearly all of it."""
 # Landmarks of the right eye whose skin a closing lid hardly moves, and those of the lid itself.
@@ -87,7 +89,7 @@ def margin_closing(margin: Points, centre: Points) -> Points:
     bottom = np.interp(across, lower[:, 0], lower[:, 1])
     closed = margin.copy()
     closed[:, 1] = bottom + MEETING * (top - bottom)
-    reach = EYE_RADIUS_MM + LID_CLEARANCE_MM
+    reach = EYE_RADIUS_MM + CLOSED_CLEARANCE_MM
     off_axis = np.linalg.norm(closed[:, :2] - centre[:2], axis=1)
     on_ball = centre[2] + np.sqrt(np.maximum(reach**2 - off_axis**2, 0))
     trust = np.clip((12.0 - off_axis) / 4.0, 0, 1)
@@ -99,6 +101,8 @@ def _outside_ball(points: Points, field: Points, centre: Points) -> Points:
     """The displacement changed where it would take skin into the eyeball."""
     offset = points + field - centre
     length = np.linalg.norm(offset, axis=1, keepdims=True)
-    least = np.minimum(EYE_RADIUS_MM + LID_CLEARANCE_MM, np.linalg.norm(points - centre, axis=1, keepdims=True))
+    least = np.minimum(
+        EYE_RADIUS_MM + CLOSED_CLEARANCE_MM, 0.6 + np.linalg.norm(points - centre, axis=1, keepdims=True)
+    )
     moved = (np.linalg.norm(field, axis=1, keepdims=True) > 1e-6) & (length < least)
     return np.where(moved, centre + offset * (least / length) - points, field)

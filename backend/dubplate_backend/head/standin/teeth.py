@@ -24,9 +24,9 @@ UPPER_HEIGHTS = (10.5, 9.0, 10.0, 8.5, 8.5, 7.5, 7.0)
 LOWER_HEIGHTS = (9.0, 9.5, 11.0, 8.5, 8.0, 7.5, 7.0)
 DEPTHS = (6.0, 6.0, 7.5, 8.5, 8.5, 10.5, 10.5)
 
-UPPER_ARCH = (26.5, 45.0)
+UPPER_ARCH = (25.5, 45.0)
 """Half breadth and depth of the half ellipse that the teeth's middles stand on."""
-LOWER_ARCH = (23.5, 41.5)
+LOWER_ARCH = (22.8, 41.5)
 BEHIND_LIPS_MM = 10.2
 """Of the upper arch's front behind the front of the lip line."""
 OVERJET_MM = 2.6
