@@ -15,6 +15,7 @@ from dubplate_backend.raster.numba_kernel import rasterise_numba
 from dubplate_backend.raster.rasterise import MIN_DOUBLE_AREA_PX
 from dubplate_backend.raster.shading import linear_to_srgb, vertex_normals
 from dubplate_backend.synthetic.body import Body, dress
+from dubplate_backend.synthetic.hair import Hair, grow, strand_corners
 from dubplate_backend.synthetic.light import (
     WINDOW_LIGHT,
     Set,
@@ -30,7 +31,11 @@ from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_a
 SUPERSAMPLE = 2
 _BODY_FOLLOWS = 0.25  # of the head's turn
 _MOUTH_OCCLUSION_JAW_RAD = float(np.radians(12.0))
-_LEAST_OPENNESS, _OPENNESS_GAMMA = 0.05, 0.8  # light that has bounced reaches where none comes straight
+_LEAST_OPENNESS, _LEAST_MOUTH_OPENNESS, _OPENNESS_GAMMA = (
+    0.05,
+    0.30,
+    0.8,
+)  # light that has bounced reaches where none comes straight
 _EXPOSURE = 1.12
 _GRAIN = 0.9 / 255  # standard deviation, display-referred
 _KNEE = 0.7  # highlights bend from here on
@@ -52,28 +57,27 @@ class Pose:
 
 @dataclass(frozen=True)
 class Actor:
-    """A person on a head model; made by `cast`.  openness, mouth: (V + N,) of the head's vertices, then the body's."""
+    """A person on a head model; made by `cast`.  openness: (N,) of the head's, the body's and the hair's vertices."""
 
     head: HeadModel
     shape: Tensor  # [300]
     body: Body
+    hair: Hair
     materials: Materials
     light: Set
     openness: np.ndarray
-    mouth: np.ndarray
 
 
 def cast(head: HeadModel, shape: Tensor, *, seed: int, light: Set = WINDOW_LIGHT, texture_size: int = 1024) -> Actor:
     """A synthetic person.   shape: [300].  Some seconds; deterministic in the seed."""
-    body = dress(head, shape)
-    faces = np.concatenate([head.faces.numpy(), body.faces + head.vertex_count])
-    uv = np.concatenate([head.uv[head.faces_uv].numpy(), body.uv]).astype(np.float32)
+    body, hair = dress(head, shape), grow(head, shape, seed=seed)
+    bald = np.concatenate([head.faces.numpy(), body.faces + head.vertex_count])
+    faces = np.concatenate([bald, hair.faces + head.vertex_count + len(body.vertices)])
+    uv = np.concatenate([head.uv[head.faces_uv].numpy(), body.uv, strand_corners(hair)]).astype(np.float32)
     texture = paint(head, shape, seed=seed, size=texture_size).stacked()
-    mouth = np.concatenate([head.masks["mouth"].numpy(), np.zeros(len(body.vertices), bool)])
-    return Actor(
-        head, shape, body, Materials(faces, len(head.faces), uv, texture), light,
-        _ambient_openness(head, shape, body, faces, mouth), mouth.astype(np.float32),
-    )  # fmt: skip
+    strands = np.random.default_rng((seed, 0x4A12)).uniform(-1, 1, (256, 256)).astype(np.float32)
+    materials = Materials(faces, len(head.faces), len(bald), uv, texture, strands)
+    return Actor(head, shape, body, hair, materials, light, _ambient_openness(head, shape, body, hair, bald))
 
 
 def picture(
@@ -99,24 +103,37 @@ def _render(actor: Actor, pose: Pose, intrinsics: Tensor, size: int) -> np.ndarr
     )  # [1, V, 3]
     lips_z = actor.head.landmarks(posed)[0, list(_INNER_LIPS_MIDDLE), 2].mean()
     camera = _in_camera(actor, posed, pose)  # [1, V + N, 3]
-    normals = vertex_normals(camera, torch.from_numpy(actor.materials.faces))[0].numpy()
-    screen = vertices_to_screen(camera, intrinsics[None], None, None)
-    ids = rasterise_numba(screen, torch.from_numpy(actor.materials.faces), size, size, Z_NEAR, MIN_DOUBLE_AREA_PX)[
-        0
-    ].numpy()
-    behind = np.zeros(len(normals), np.float32)
-    behind[: actor.head.vertex_count] = (lips_z - posed[0, :, 2]).numpy()
-    points = camera[0].numpy()
-    vertices = np.column_stack([points, normals, behind, actor.openness, actor.mouth]).astype(np.float32)  # (V + N, 9)
-    light = actor.light
+    points, normals = _with_hair(actor, camera)
+    faces = torch.from_numpy(actor.materials.faces)
+    screen = vertices_to_screen(torch.from_numpy(points)[None], intrinsics[None], None, None)
+    ids, bald_ids = (
+        rasterise_numba(screen, chosen, size, size, Z_NEAR, MIN_DOUBLE_AREA_PX)[0].numpy()
+        for chosen in (faces, faces[: actor.materials.bald_faces])
+    )
+    light, head_count = actor.light, actor.head.vertex_count
+    turn = matrix_from_axis_angle(pose.rotation.double().numpy())
+    vertices = np.zeros((len(points), 13), np.float32)
+    vertices[:, :3], vertices[:, 3:6], vertices[:, 7] = points, normals, actor.openness
+    vertices[:head_count, 6] = (lips_z - posed[0, :, 2]).numpy()
+    vertices[:head_count, 8] = actor.head.masks["mouth"].numpy()
+    vertices[len(points) - len(actor.hair.density) :, 9] = actor.hair.density
+    vertices[len(points) - len(actor.hair.density) :, 10:] = actor.hair.flow @ turn.T
     lighting = Lighting(
         soft=soft_irradiance(light),
         key=lamp_irradiance(light.key),
         lamps=np.array([np.concatenate([lamp.unit, lamp.colour]) for lamp in (light.key, *light.lamps)]),
         shadow=shadow_map(points, actor.materials.faces, light.key.unit),
     )
-    turn = matrix_from_axis_angle(pose.rotation.double().numpy())
-    return expose(ids, screen[0].numpy(), vertices, actor.materials, lighting, turn)
+    return expose(ids, bald_ids, screen[0].numpy(), vertices, actor.materials, lighting, turn)
+
+
+def _with_hair(actor: Actor, camera: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Points and normals of head, body and hair, (N, 3) each.   camera: [1, V + B, 3] of head and body."""
+    bald = torch.from_numpy(actor.materials.faces[: actor.materials.bald_faces])
+    normals = vertex_normals(camera, bald)[0].numpy()
+    hair, hair_normals = actor.hair.posed(camera[0].numpy(), normals)
+    points = np.concatenate([camera[0].numpy(), hair]).astype(np.float32)
+    return points, np.concatenate([normals, hair_normals])
 
 
 def _in_camera(actor: Actor, posed: Tensor, pose: Pose) -> Tensor:
@@ -130,16 +147,19 @@ def _in_camera(actor: Actor, posed: Tensor, pose: Pose) -> Tensor:
     return torch.cat([head, torch.from_numpy(body.astype(np.float32))[None]], dim=1)
 
 
-def _ambient_openness(head: HeadModel, shape: Tensor, body: Body, faces: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-    """(V + N,) at rest; inside the mouth with the jaw open, as the mouth is only seen then."""
+def _ambient_openness(head: HeadModel, shape: Tensor, body: Body, hair: Hair, bald: np.ndarray) -> np.ndarray:
+    """(N,) at rest; inside the mouth with the jaw open, as the mouth is only seen then."""
     free = []
     for angle in (0.0, _MOUTH_OCCLUSION_JAW_RAD):
         posed = head.vertices(shape, torch.zeros(1, 100), torch.tensor([[angle, 0.0, 0.0]]))[0].numpy()
         mesh = np.concatenate([posed, body.vertices])
-        normals = vertex_normals(torch.from_numpy(mesh)[None], torch.from_numpy(faces))[0].numpy()
-        free.append(openness(mesh, normals, faces))
-    chosen = np.where(mouth, free[1], free[0])
-    return np.clip(chosen, _LEAST_OPENNESS, 1.0).astype(np.float32) ** _OPENNESS_GAMMA
+        normals = vertex_normals(torch.from_numpy(mesh)[None], torch.from_numpy(bald))[0].numpy()
+        free.append(openness(mesh, normals, bald))
+    mouth = np.concatenate([head.masks["mouth"].numpy(), np.zeros(len(body.vertices), bool)])
+    bare = np.where(mouth, np.maximum(free[1], _LEAST_MOUTH_OPENNESS), free[0])
+    under_hair = (hair.weights * bare[hair.corners]).sum(axis=1)
+    chosen = np.concatenate([bare, under_hair])
+    return (np.clip(chosen, _LEAST_OPENNESS, 1.0) ** _OPENNESS_GAMMA).astype(np.float32)
 
 
 def _highlights(linear: np.ndarray) -> np.ndarray:

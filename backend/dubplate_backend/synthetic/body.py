@@ -11,16 +11,18 @@ import torch
 from dubplate_backend.head.model import HeadModel
 
 _AROUND = 64
-_COLLAR_GAP_M = 0.003
+_COLLAR_GAP_M = 0.004
+_COLLAR_SHARE = 0.34  # of the way from the neck's end to the chin
+_SLAB_M = 0.012
 _ROUNDNESS = 0.82  # superellipse: shoulders are squarer than an ellipse
 _CHEST_DROP_M = 0.018
 # Height over the neck's foot, half width, half depth, shift to the back [m]: collar, trapezius, shoulders, chest.
 # Widths of a 50th-percentile man (Gordon et al. 1989, ANSUR: neck breadth 0.12 m, biacromial 0.40 m).
 _RINGS = np.array([
     (0.030, 0.066, 0.066, 0.000),
-    (0.036, 0.071, 0.071, 0.000),
-    (0.030, 0.077, 0.076, 0.001),
-    (0.012, 0.083, 0.080, 0.003),
+    (0.036, 0.068, 0.068, 0.000),
+    (0.030, 0.072, 0.072, 0.001),
+    (0.012, 0.077, 0.076, 0.003),
     (0.002, 0.100, 0.086, 0.006),
     (-0.012, 0.140, 0.096, 0.010),
     (-0.030, 0.180, 0.104, 0.014),
@@ -48,11 +50,16 @@ class Body:
 def dress(head: HeadModel, shape: torch.Tensor) -> Body:
     """The pullover that fits this person's neck.   shape: [300]."""
     rest = head.shaped(shape)[0]  # [1, V, 3]
-    foot, radius = _neck_foot(rest[0].double().numpy(), head.landmarks(rest)[0].double().numpy())
+    vertices = rest[0].double().numpy()
+    foot = _neck_foot(vertices, head.landmarks(rest)[0].double().numpy())
     rings = _resample(_RINGS, _FINE_ROWS)
-    widen = np.clip(1.0 - (rings[:, 1] - _RINGS[0, 1]) / 0.06, 0.0, 1.0)  # the collar follows this neck, the rest a man
-    half_x = (rings[:, 1] + widen * (radius[0] + _COLLAR_GAP_M - _RINGS[0, 1]))[:, None]
-    half_z = (rings[:, 2] + widen * (radius[1] + _COLLAR_GAP_M - _RINGS[0, 2]))[:, None]
+    neck = (
+        np.array([_neck_extent(vertices, foot, foot[1] + height) for height in rings[:, 0]]) + _COLLAR_GAP_M
+    )  # (R, 2)
+    # The collar hugs this neck; further down the cloth falls from a man's shoulders, but never into the neck.
+    collar = np.clip(1.0 - (rings[:, 1] - _RINGS[0, 1]) / 0.04, 0.0, 1.0)[:, None]
+    half = np.maximum(rings[:, 1:3] + collar * (neck + rings[:, 1:3] - _RINGS[0, 1:3] - rings[:, 1:3]), neck)
+    half_x, half_z = half[:, :1], half[:, 1:]
     angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
     x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** _ROUNDNESS
     z = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** _ROUNDNESS
@@ -63,15 +70,21 @@ def dress(head: HeadModel, shape: torch.Tensor) -> Body:
     return Body(points.reshape(-1, 3).astype(np.float32), faces, uv.astype(np.float32), foot.astype(np.float32))
 
 
-def _neck_foot(vertices: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre of the collar [3], and the neck's half width and half depth there."""
-    bottom = vertices[:, 1].min()
-    chin = landmarks[152, 1]
-    height = bottom + 0.30 * (chin - bottom)
-    slab = vertices[np.abs(vertices[:, 1] - height) < 0.010]
-    centre = 0.5 * (slab.max(axis=0) + slab.min(axis=0))
-    half = 0.5 * (slab.max(axis=0) - slab.min(axis=0))
-    return np.array([centre[0], height - 0.02, centre[2]]), half[[0, 2]]
+def _neck_foot(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(3,) the neck's axis where the collar stands."""
+    bottom, chin = vertices[:, 1].min(), landmarks[152, 1]
+    height = bottom + _COLLAR_SHARE * (chin - bottom)
+    near = vertices[np.abs(vertices[:, 1] - height) < _SLAB_M]
+    centre = 0.5 * (near.max(axis=0) + near.min(axis=0))
+    return np.array([centre[0], height, centre[2]])
+
+
+def _neck_extent(vertices: np.ndarray, foot: np.ndarray, height: float) -> np.ndarray:
+    """(2,) how far the neck reaches from its axis at a height, to the side and to front or back; 0 below its end."""
+    near = vertices[(np.abs(vertices[:, 1] - height) < _SLAB_M) & (vertices[:, 2] < foot[2] + 0.09)]
+    if not len(near):
+        return np.zeros(2)
+    return np.abs(near - foot)[:, [0, 2]].max(axis=0)
 
 
 def _resample(rings: np.ndarray, count: int) -> np.ndarray:

@@ -16,26 +16,32 @@ import numpy as np
 
 from dubplate_backend.synthetic.light import ShadowMap, share_at
 
-LIP_DEPTH_M = 0.016  # light into the mouth falls to 1/e over this much behind the lips
+LIP_DEPTH_M = 0.030  # light into the mouth falls to 1/e over this much behind the lips
 FRESNEL = 0.03  # of skin and saliva, refractive index about 1.4
 GRAZING = 0.30  # reflectance at the silhouette, below 1 since skin is rough
 RELIEF_SHARE = (0.45, 0.80, 0.95)  # how much of the relief red, green and blue see
 SHADOW_GAMMA = (0.80, 1.0, 1.06)
 CLOTH = (0.030, 0.052, 0.066)  # linear RGB, a dark teal wool
+HAIR = (0.034, 0.021, 0.014)
+HAIR_GLOSS, HAIR_EXPONENT = 0.045, 22.0
+STRANDS_AROUND, STRAND_M = 620.0, 0.016
 STITCHES_AROUND = 180.0
 STITCH_M = 0.0058
 
 
 @dataclass(frozen=True)
 class Materials:
-    """faces: (F, 3) int64, the head's first.  head_faces: how many are the head's.  uv: (F, 3, 2); of the body: turns
-    round it and metres down.  texture: (H, W, 8) albedo 3, gloss, wet, relief 3, row 0 at v = 1.
+    """faces: (F, 3) int64, the head's, the body's, the hair's.  head_faces, bald_faces: where the head's and the body's
+    end.  uv: (F, 3, 2) of the head; of the body: turns round it and metres down; of the hair: turns round the crown and
+    metres from it.  texture: (H, W, 8) albedo 3, gloss, wet, relief 3, row 0 at v = 1.  strands: (N, N) noise, wraps.
     """
 
     faces: np.ndarray
     head_faces: int
+    bald_faces: int
     uv: np.ndarray
     texture: np.ndarray
+    strands: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Lighting:
 
 def expose(
     ids: np.ndarray,
+    bald_ids: np.ndarray,
     screen: np.ndarray,
     vertices: np.ndarray,
     materials: Materials,
@@ -60,79 +67,124 @@ def expose(
 ) -> np.ndarray:
     """Linear radiance, premultiplied, and coverage.
 
-    ids: (H, W) face of each sample.  screen: (V, 3) px, px, metres.  vertices: (V, 9) camera position, normal, depth
-    behind the lips [m], openness, mouth.  turn: (3, 3) head to camera.  Returns (H, W, 4) float32.
+    ids: (H, W) face of each sample; bald_ids: without the hair, which shows between the strands.
+    screen: (V, 3) px, px, metres.  vertices: (V, 13) camera position, normal, depth behind the lips [m], openness,
+    mouth, hair's density, hair's direction.  turn: (3, 3) head to camera.  Returns (H, W, 4) float32.
     """
     return _expose(
-        ids, screen, vertices, materials.faces, materials.head_faces, materials.uv, materials.texture,
+        ids, bald_ids, screen, vertices,
+        materials.faces, materials.head_faces, materials.bald_faces, materials.uv, materials.texture, materials.strands,
         np.ascontiguousarray(np.concatenate([lighting.soft, lighting.key], axis=1), np.float32),
         lighting.lamps.astype(np.float32), lighting.shadow.depth, lighting.shadow.view, turn.astype(np.float32),
     )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _expose(ids, screen, vertices, faces, head_faces, uv, texture, irradiance, lamps, depth, view, turn):  # noqa: ANN
+def _expose(
+    ids, bald_ids, screen, vertices, faces, head_faces, bald_faces, uv, texture, strands, irradiance, lamps, depth,
+    view, turn,
+):  # fmt: skip
     height, width = ids.shape
     picture = np.zeros((height, width, 4), np.float32)
-    point, smooth, bent, relief = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    albedo, light, mean = np.zeros(3), np.zeros(6), np.zeros(9)
-    surface = np.zeros(8)
+    mean, surface, light = np.zeros(13), np.zeros(8), np.zeros(6)
+    smooth, bent, relief, albedo = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     for row in range(height):
         for column in range(width):
             face = ids[row, column]
             if face < 0:
                 continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            wa, wb, wc = _weights(screen, a, b, c, column + 0.5, row + 0.5)
-            for k in range(9):
-                mean[k] = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
-            u = wa * uv[face, 0, 0] + wb * uv[face, 1, 0] + wc * uv[face, 2, 0]
-            v = wa * uv[face, 0, 1] + wb * uv[face, 1, 1] + wc * uv[face, 2, 1]
+            u, v = _interpolate(face, screen, vertices, faces, uv, column + 0.5, row + 0.5, mean)
+            if face >= bald_faces and _strand(strands, u, v) > 3.0 * mean[9] - 1.0:
+                face = bald_ids[row, column]
+                if face < 0:
+                    continue
+                u, v = _interpolate(face, screen, vertices, faces, uv, column + 0.5, row + 0.5, mean)
+            distance = np.sqrt(mean[0] ** 2 + mean[1] ** 2 + mean[2] ** 2)
             for k in range(3):
-                point[k], smooth[k] = mean[k], mean[3 + k]
+                smooth[k], relief[k] = mean[3 + k], 0.0
             _normalise(smooth)
-            distance = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2)
-            facing_camera = -(smooth[0] * point[0] + smooth[1] * point[1] + smooth[2] * point[2]) / distance
+            facing_camera = -(smooth[0] * mean[0] + smooth[1] * mean[1] + smooth[2] * mean[2]) / distance
             if facing_camera < 0:  # seen from inside: lit from inside
                 for k in range(3):
                     smooth[k] = -smooth[k]
                 facing_camera = -facing_camera
+            inward = np.exp(-max(mean[6], 0.0) / LIP_DEPTH_M)
+            reach = 1.0 + mean[8] * (inward - 1.0)
+            free = mean[7] * reach
+            sun = reach * share_at(mean[0], mean[1], mean[2], depth, view)
+            gloss, wet = 0.0, 0.0
             if face < head_faces:
                 _sample(texture, u, v, surface)
                 for k in range(3):
                     albedo[k] = surface[k]
                     relief[k] = turn[k, 0] * surface[5] + turn[k, 1] * surface[6] + turn[k, 2] * surface[7]
                 gloss, wet = surface[3], surface[4]
-            else:
+            elif face < bald_faces:
                 knit = _knit(u, v)
                 for k in range(3):
-                    albedo[k], relief[k] = CLOTH[k] * knit, 0.0
-                gloss, wet = 0.0, 0.0
+                    albedo[k] = CLOTH[k] * knit
+            else:
+                tone = 0.62 + 0.55 * _strand(strands, u, v) + 0.25 * _strand(strands, 0.13 * u, 0.2 * v)
+                for k in range(3):
+                    albedo[k] = HAIR[k] * max(tone, 0.12)
             along = relief[0] * smooth[0] + relief[1] * smooth[1] + relief[2] * smooth[2]
             for k in range(3):
                 bent[k] = smooth[k] - (relief[k] - along * smooth[k])
             _normalise(bent)
-            inward = np.exp(-max(mean[6], 0.0) / LIP_DEPTH_M)
-            reach = 1.0 + mean[8] * (inward - 1.0)
-            free = mean[7] * reach
-            sun = reach * share_at(point[0], point[1], point[2], depth, view)
             _irradiance(smooth, bent, irradiance, light)
-            gloss_near = FRESNEL + (GRAZING - FRESNEL) * (1.0 - min(facing_camera, 1.0)) ** 5
-            exponent = 14.0 + 160.0 * wet * wet
             for k in range(3):
                 picture[row, column, k] = albedo[k] * (light[k] * free + light[3 + k] * sun ** SHADOW_GAMMA[k])
-            if gloss > 0:
-                for lamp in range(lamps.shape[0]):
-                    shine = _highlight(point, distance, bent, lamps[lamp], exponent) * gloss * gloss_near
-                    shine *= sun if lamp == 0 else free
-                    for k in range(3):
-                        picture[row, column, k] += shine * lamps[lamp, 3 + k]
             picture[row, column, 3] = 1.0
+            near = FRESNEL + (GRAZING - FRESNEL) * (1.0 - min(facing_camera, 1.0)) ** 5
+            for lamp in range(lamps.shape[0]):
+                if face < head_faces:
+                    shine = gloss * near * _highlight(mean, distance, bent, lamps[lamp], 14.0 + 160.0 * wet * wet)
+                elif face >= bald_faces:
+                    shine = HAIR_GLOSS * tone * _sheen(mean, distance, smooth, lamps[lamp])
+                else:
+                    shine = 0.0
+                shine *= sun if lamp == 0 else free
+                for k in range(3):
+                    picture[row, column, k] += shine * lamps[lamp, 3 + k]
     return picture
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _weights(screen, a, b, c, x, y):  # noqa: ANN
+def _interpolate(face, screen, vertices, faces, uv, x, y, mean):
+    """Vertex attributes at a sample into `mean`; returns u, v."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    wa, wb, wc = _weights(screen, a, b, c, x, y)
+    for k in range(mean.shape[0]):
+        mean[k] = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
+    u = wa * uv[face, 0, 0] + wb * uv[face, 1, 0] + wc * uv[face, 2, 0]
+    v = wa * uv[face, 0, 1] + wb * uv[face, 1, 1] + wc * uv[face, 2, 1]
+    return u, v
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _strand(strands, turns, along):
+    """Noise that is fine across the hair and long along it, about -1..1."""
+    size = strands.shape[0]
+    x, y = turns * STRANDS_AROUND, along / STRAND_M
+    j, i = int(np.floor(x)), int(np.floor(y))
+    p, q = x - j, y - i
+    upper = strands[i % size, j % size] * (1 - p) + strands[i % size, (j + 1) % size] * p
+    lower = strands[(i + 1) % size, j % size] * (1 - p) + strands[(i + 1) % size, (j + 1) % size] * p
+    return upper * (1 - q) + lower * q
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _sheen(mean, distance, normal, lamp):
+    """The band of light across hair.  Kajiya & Kay 1989, "Rendering fur with three dimensional textures", eq. 14."""
+    x, y, z = lamp[0] - mean[0] / distance, lamp[1] - mean[1] / distance, lamp[2] - mean[2] / distance
+    length = np.sqrt(x * x + y * y + z * z)
+    tangent = (mean[10] * x + mean[11] * y + mean[12] * z) / length
+    facing = max(normal[0] * lamp[0] + normal[1] * lamp[1] + normal[2] * lamp[2] + 0.2, 0.0)
+    return min(facing, 1.0) * max(1.0 - tangent * tangent, 0.0) ** HAIR_EXPONENT
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _weights(screen, a, b, c, x, y):
     """Perspective-correct barycentrics of a sample."""
     ax, ay, bx, by, cx, cy = (
         screen[a, 0] - x, screen[a, 1] - y, screen[b, 0] - x, screen[b, 1] - y, screen[c, 0] - x, screen[c, 1] - y,
@@ -147,7 +199,7 @@ def _weights(screen, a, b, c, x, y):  # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _sample(texture, u, v, out):  # noqa: ANN
+def _sample(texture, u, v, out):
     """Bilinear texel into `out`."""
     rows, columns = texture.shape[0], texture.shape[1]
     x = min(max(u * columns - 0.5, 0.0), columns - 1.001)
@@ -161,7 +213,7 @@ def _sample(texture, u, v, out):  # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _irradiance(smooth, bent, coefficients, out):  # noqa: ANN
+def _irradiance(smooth, bent, coefficients, out):
     """Soft and key light, three colours each, red by the smoother normal."""
     for k in range(6):
         share = RELIEF_SHARE[k % 3]
@@ -179,17 +231,17 @@ def _irradiance(smooth, bent, coefficients, out):  # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _highlight(point, distance, normal, lamp, exponent):  # noqa: ANN
+def _highlight(mean, distance, normal, lamp, exponent):
     facing = normal[0] * lamp[0] + normal[1] * lamp[1] + normal[2] * lamp[2]
     if facing <= 0:
         return 0.0
-    x, y, z = lamp[0] - point[0] / distance, lamp[1] - point[1] / distance, lamp[2] - point[2] / distance
+    x, y, z = lamp[0] - mean[0] / distance, lamp[1] - mean[1] / distance, lamp[2] - mean[2] / distance
     cosine = (normal[0] * x + normal[1] * y + normal[2] * z) / np.sqrt(x * x + y * y + z * z)
     return facing * (exponent + 8.0) / 8.0 * max(cosine, 0.0) ** exponent
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _knit(u, v):  # noqa: ANN
+def _knit(u, v):
     """Brightness of stockinette: columns of V-shaped stitches."""
     x = u * STITCHES_AROUND
     across = 2.0 * abs(x - np.floor(x) - 0.5)  # 1 at the column's edge, 0 in its middle
@@ -198,7 +250,7 @@ def _knit(u, v):  # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _normalise(vector):  # noqa: ANN
+def _normalise(vector):
     length = np.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2) + 1e-12
     for k in range(3):
         vector[k] /= length

@@ -35,8 +35,8 @@ from dubplate_shared.track import Track
 RATE = Rate(25)
 QUALITY = 12  # x264's constant rate factor: what a camera's own file would keep
 _FOCAL = 2.3  # of the picture's width: a portrait lens
-_FACE_SHARE = 0.40  # of the picture's height, from the brow's top to the chin
-_FACE_CENTRE = (0.5, 0.475)  # of the picture
+_FACE_SHARE = 0.48  # of the picture's height, from the brow's top to the chin
+_FACE_CENTRE = (0.5, 0.49)  # of the picture
 _JAW_LIMITS_DEG = (0.0, 35.0)
 _CROP_MARGIN = 0.10
 _CROP_SMOOTH_FRAMES = 3.0

@@ -17,6 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.rasterise import interpolate, rasterise
 from dubplate_backend.raster.shading import vertex_normals
+from dubplate_backend.synthetic.hair import hair_extent
 from dubplate_backend.synthetic.noise import Noise
 from dubplate_shared.landmarks import LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
 
@@ -30,7 +31,7 @@ _HAIR = np.array([0.030, 0.019, 0.013])
 _TOOTH = np.array([0.66, 0.58, 0.45])
 _TONGUE = np.array([0.40, 0.105, 0.10])
 _GUM = np.array([0.33, 0.085, 0.080])
-_SCLERA = np.array([0.62, 0.57, 0.53])
+_SCLERA = np.array([0.47, 0.43, 0.40])
 _IRIS = np.array([0.095, 0.125, 0.105])
 
 _FAR_M = 0.02
@@ -72,7 +73,8 @@ class _Canvas:
     def __init__(self, head: HeadModel, shape: torch.Tensor, seed: int, size: int) -> None:
         vertices, joints = head.shaped(shape)  # [1, V, 3], [1, 5, 3]
         normals = vertex_normals(vertices, head.faces)[0]
-        regions = torch.stack([head.masks[name].float() for name in _REGIONS], dim=-1)  # [V, R]
+        extent = torch.from_numpy(hair_extent(head, shape)).float()
+        regions = torch.stack([extent if name == "hair" else head.masks[name].float() for name in _REGIONS], dim=-1)
         attributes = torch.cat([vertices[0], normals, regions], dim=-1)  # [V, 6 + R]
         flat = torch.stack([head.uv[:, 0] * size, (1 - head.uv[:, 1]) * size, torch.ones(len(head.uv))], dim=-1)
         fragments = rasterise(flat[None], head.faces_uv, size, size)
@@ -117,7 +119,7 @@ class _Canvas:
         return Skin(albedo, gloss, wet, relief)
 
 
-_REGIONS = ("face", "lips", "mouth", "teeth", "tongue", "neck", "eyes", "scalp")
+_REGIONS = ("face", "lips", "mouth", "teeth", "tongue", "neck", "eyes", "hair")
 
 
 def _paint_face(canvas: _Canvas) -> None:
@@ -140,7 +142,7 @@ def _paint_face(canvas: _Canvas) -> None:
     freckles = _ramp((noise(points, 0.0035) - 0.62) / 0.2) * np.clip(
         sum(canvas.near(i, 0.025) for i in (6, 205, 425)), 0, 1
     )
-    canvas.albedo *= 1 - 0.22 * freckles[:, None]
+    canvas.albedo *= 1 - 0.12 * freckles[:, None]
     canvas.relief += 0.00011 * noise.gradient(points, 0.0020, octaves=2)
     shine = sum(
         canvas.near(index, radius) for index, radius in ((4, 0.010), (9, 0.016), (151, 0.022), (10, 0.02), (152, 0.010))
@@ -151,11 +153,8 @@ def _paint_face(canvas: _Canvas) -> None:
 def _paint_hair(canvas: _Canvas) -> None:
     points, noise = canvas.points, canvas.noise
     strands = noise(points, (0.0011, 0.010, 0.0016), octaves=2)
-    hairline = (
-        canvas.region["scalp"] + 0.18 * noise(points, 0.010, octaves=2) + 0.12 * noise(points, (0.0015, 0.012, 0.004))
-    )
-    scalp = _ramp((hairline - 0.42) / 0.35) * (canvas.region["eyes"] < 0.5)
-    canvas.mix(_HAIR * 1.0, scalp * (0.94 + 0.06 * strands))
+    scalp = _ramp((canvas.region["hair"] + 0.10 * strands - 0.08) / 0.45)
+    canvas.mix(_HAIR, scalp * (0.94 + 0.06 * strands))
     canvas.albedo *= 1 + (0.35 * scalp * strands)[:, None]
     canvas.relief += (scalp * 0.00045)[:, None] * noise.gradient(points, (0.0014, 0.012, 0.002))
     canvas.gloss *= 1 - 0.45 * scalp
@@ -163,9 +162,9 @@ def _paint_hair(canvas: _Canvas) -> None:
     for ring, side in ((RIGHT_BROW, -1.0), (LEFT_BROW, 1.0)):
         slanted = points.copy()
         slanted[:, 0] -= side * 0.55 * slanted[:, 1]  # hairs lean outwards
-        hairs = noise(slanted, (0.0009, 0.0060, 0.004), octaves=2)
+        hairs = noise(slanted, (0.0006, 0.0050, 0.004), octaves=2)
         brow = canvas.inside(ring, grow_m=0.0012, soft_m=0.0045)
-        canvas.mix(_HAIR * 1.3, brow * np.clip(0.78 + 0.55 * hairs, 0, 1))
+        canvas.mix(_HAIR * 1.3, brow * np.clip(0.74 + 0.34 * hairs, 0, 1))
         canvas.relief += (brow * 0.0002)[:, None] * noise.gradient(slanted, (0.0012, 0.006, 0.004))
         canvas.gloss *= 1 - 0.5 * brow
     for ring in (RIGHT_EYE, LEFT_EYE):  # lashes and the dark of the lid's edge
@@ -187,11 +186,11 @@ def _paint_hair(canvas: _Canvas) -> None:
         (18, 0.012),
         (58, 0.013),
         (288, 0.013),
-        (164, 0.007),
-        (92, 0.008),
-        (322, 0.008),
-        (40, 0.006),
-        (270, 0.006),
+        (164, 0.012),
+        (92, 0.010),
+        (322, 0.010),
+        (167, 0.008),
+        (393, 0.008),
         (194, 0.012),
         (418, 0.012),
         (43, 0.010),
@@ -204,8 +203,8 @@ def _paint_hair(canvas: _Canvas) -> None:
         1 - canvas.inside(OUTER_LIPS, grow_m=0.001)
     )
     beard *= canvas.region["mouth"] < 0.5
-    dots = noise(points, 0.0012, octaves=2)
-    canvas.mix(_HAIR * 2.2, beard * np.clip(0.40 + 0.55 * dots, 0.05, 0.9))
+    dots = noise(points, 0.0009, octaves=2)
+    canvas.mix(_HAIR * 2.2, beard * np.clip(0.42 + 0.34 * dots, 0.05, 0.9))
     canvas.relief += (beard * 0.00012)[:, None] * noise.gradient(points, 0.0012)
     canvas.gloss *= 1 - 0.3 * beard
 
