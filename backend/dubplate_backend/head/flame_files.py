@@ -5,18 +5,17 @@ Formats: FLAME 2020 `generic_model.pkl`, FLAME 2023 `flame2023.pkl` and their np
 `mediapipe_landmark_embedding.npz`, `FLAME_masks.pkl`, `l_eyelid.npy`, `r_eyelid.npy` beside them.
 """
 
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy import ndarray
 
 from dubplate_backend.head.unpickle import read_pickled_arrays
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import load_npz
 
 VERTICES, FACES = 5023, 9976
 SHAPE_AND_EXPRESSION = 400
@@ -218,17 +217,10 @@ class _Arrays:
 
 def _read_npz(path: Path) -> dict[str, ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise InvalidInput(
-                f"{path.name} holds pickled objects, which are not read from an npz.",
-                hint="Export its arrays as plain numbers, or give the original .pkl, which is read safely.",
-            ) from error
-        raise InvalidInput(f"{path.name} cannot be read: {error}.", hint="Fetch the file again.") from error
-    except (OSError, EOFError, BadZipFile, zlib.error) as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error}.", hint="Fetch the file again.") from error
+        return load_npz(path)
+    except InvalidInput as error:
+        hint = "Fetch it again, or export its arrays as plain numbers: pickled objects are not read from an npz."
+        raise InvalidInput(error.message, hint=hint) from error
 
 
 def _read_obj(path: Path) -> tuple[ndarray, ndarray]:
