@@ -13,20 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 
 from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.plates.colour import PlateColour
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.raster.camera import project, to_camera
 from dubplate_backend.speech.mouth import mouth_on_head
 from dubplate_backend.speech.sound import write_wav
 from dubplate_backend.synthetic.actor import Pose, cast, picture
 from dubplate_backend.synthetic.backdrop import backdrop
-from dubplate_backend.synthetic.light import irradiance
+from dubplate_backend.synthetic.light import WINDOW_LIGHT, irradiance
 from dubplate_backend.synthetic.performance import Performance, perform
 from dubplate_backend.synthetic.utterance import babble
 from dubplate_backend.synthetic.voice import VOICE_RATE, synthesise
+from dubplate_backend.tracking.crop import MARGIN, region_points, smoothed
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, never, silent
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from dubplate_shared.shot import HeadIdentity, PlateSource, Rate, Shot, ShotInfo, write_shot
@@ -37,9 +38,6 @@ QUALITY = 12  # x264's constant rate factor: what a camera's own file would keep
 _FOCAL = 2.3  # of the picture's width: a portrait lens
 _FACE_SHARE = 0.48  # of the picture's height, from the brow's top to the chin
 _FACE_CENTRE = (0.5, 0.49)  # of the picture
-_JAW_LIMITS_DEG = (0.0, 35.0)
-_CROP_MARGIN = 0.10
-_CROP_SMOOTH_FRAMES = 3.0
 _SHAPE_COMPONENTS, _SHAPE_SPREAD = 40, 0.55  # how far the person is from the mean face
 
 
@@ -131,7 +129,7 @@ def make_synthetic_shot(
             rate=RATE,
             width=size,
             height=size,
-            plate=PlateSource("video", plate.name, "srgb_rec709_display"),
+            plate=PlateSource("video", plate.name, PlateColour.named("bt709").interop_id),
             head=HeadIdentity(scene.head.kind, scene.head.sha256),
             audio=(voice.name,),
             tool={"dubplate": "synthetic"},
@@ -146,23 +144,18 @@ def voice_line(path: Path | str, *, seconds: float, seed: int, pitch_hz: float =
 
 
 def true_crop(scene: Scene) -> np.ndarray:
-    """(T, 2, 3) plate px -> unit square: the redrawn region and the face with the jaw shut and wide open."""
-    head, track = scene.head, scene.track
-    chosen = head.masks["face"] | head.masks["redraw"]
-    points = []
-    for angle in np.radians(_JAW_LIMITS_DEG):
-        jaw = torch.tensor([[float(angle), 0.0, 0.0]])
-        rest = head.vertices(torch.from_numpy(track.shape), torch.zeros(1, 100), jaw)[:, chosen]  # [1, N, 3]
-        rest = rest.expand(len(track), -1, -1)
-        camera = to_camera(rest, torch.from_numpy(track.rotation), torch.from_numpy(track.translation))
-        points.append(project(camera, torch.from_numpy(track.intrinsics)).numpy())
-    both = np.concatenate(points, axis=1)  # [T, 2N, 2]
-    low, high = both.min(axis=1), both.max(axis=1)
-    centre = gaussian_filter1d(0.5 * (low + high), _CROP_SMOOTH_FRAMES, axis=0, mode="nearest")
-    side = (1 + _CROP_MARGIN) * float((high - low).max())
+    """(T, 2, 3) plate px -> unit square, by the tracker's rule on the true track."""
+    track = scene.track
+    region = region_points(scene.head, track.shape)  # (P, 3), jaw shut and wide open
+    camera = region @ matrix_from_axis_angle(track.rotation.astype(float)).transpose(0, 2, 1)
+    camera = camera + track.translation[:, None].astype(float)  # (T, P, 3)
+    focal, centre = track.intrinsics[:, None, :2], track.intrinsics[:, None, 2:]
+    pixels = camera[..., :2] / camera[..., 2:] * focal + centre
+    low, high = pixels.min(axis=1), pixels.max(axis=1)
+    side = smoothed((high - low).max(axis=1, keepdims=True), track.time)[:, 0] * (1 + 2 * MARGIN)
     matrix = np.zeros((len(track), 2, 3))
     matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side
-    matrix[:, :, 2] = 0.5 - centre / side
+    matrix[:, :, 2] = 0.5 - smoothed(0.5 * (low + high), track.time) / side[:, None]
     return matrix
 
 
@@ -217,7 +210,7 @@ def _track(
         translation=translation,
         intrinsics=intrinsics,
         distortion=np.zeros(8),
-        lighting=np.tile(irradiance_of_set(), (count, 1, 1)),
+        lighting=np.tile(irradiance(WINDOW_LIGHT), (count, 1, 1)),
         texture=np.zeros(0),
         confidence=np.ones(count),
         landmarks_px=np.zeros((count, 468, 2)),
@@ -226,13 +219,6 @@ def _track(
     )
     points = project_landmarks(head, track)
     return Track(**{**track.__dict__, "landmarks_px": points, "projected_px": points})
-
-
-def irradiance_of_set() -> np.ndarray:
-    """(9, 3) of the light that the actor stands in."""
-    from dubplate_backend.synthetic.light import WINDOW_LIGHT
-
-    return irradiance(WINDOW_LIGHT)
 
 
 def project_landmarks(head: HeadModel, track: Track) -> np.ndarray:
