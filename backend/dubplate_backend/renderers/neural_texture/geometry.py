@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -43,6 +43,7 @@ class HeadGeometry:
         self._face_regions = {
             name: head.masks[name][head.faces].all(dim=1) for name in REGIONS if name in head.masks
         }  # [F] each
+        self._person: tuple[npt.NDArray[np.float32], HeadModel] | None = None
 
     def view(
         self,
@@ -58,9 +59,9 @@ class HeadGeometry:
 
         crop: (T, 2, 3) of the shot.  expression: (100,).  jaw: (3,) axis-angle, radians.  eyes: (6,), None as filmed.
         """
-        head = self.head
+        head = self._shaped(track.shape)
         vertices = head.vertices(
-            _row(track.shape),
+            torch.zeros(1, 0),
             _row(expression),
             _row(jaw),
             _row(track.neck[index]),
@@ -76,6 +77,14 @@ class HeadGeometry:
         uv = interpolate(fragments, self._face_uv)[0]
         uv = torch.where(face[..., None], uv, torch.zeros(()))
         return HeadView(uv.numpy(), face.numpy(), regions)
+
+    def _shaped(self, shape: npt.NDArray[np.float32]) -> HeadModel:
+        """The head with one person's shape in its template and no shape basis: 300 components less for each frame."""
+        if self._person is None or not np.array_equal(self._person[0], shape):
+            vertices, _ = self.head.shaped(_row(shape))
+            basis = self.head.shape_basis[..., :0]
+            self._person = (shape.copy(), replace(self.head, template=vertices[0], shape_basis=basis))
+        return self._person[1]
 
     def redraw_mask(
         self, track: Track, crop: npt.NDArray[np.float32], index: int, *, expression: npt.NDArray[np.float32]

@@ -47,6 +47,7 @@ from dubplate_shared.take import TRACKED, Take
 
 NAME = "neural_texture"
 VERSION = 1  # raised when the same weights would draw other bits
+PREPARING_THREADS = 1  # one frame's geometry is too small to share among threads
 FEATHER = 0.06  # of the crop: how far the matte ramps inside its support
 DRAWN_MARGIN = 0.03  # of the crop: soft skin beside the filmed or drawn mouth region that is redrawn with it
 
@@ -127,11 +128,12 @@ class NeuralTextureRenderer:
             centres = wanted[start : start + batch]
             windows = [plan.window(index) for index in centres]
             needed = {member for window in windows for member in window}
-            with fixed_threads(self.preset.threads), torch.inference_mode():
+            with fixed_threads(PREPARING_THREADS), torch.inference_mode():
                 prepared = {
                     index: prepared.get(index) or self._prepare(shot, take, index, plan, crops, plates)
                     for index in sorted(needed)
                 }
+            with fixed_threads(self.preset.threads), torch.inference_mode():
                 drawn = self._draw(windows, prepared, self._sound(shot, centres, spectrogram))
             for index, picture in zip(centres, drawn, strict=False):
                 yield self._finish(shot.info.first_frame + index, prepared[index], picture)
