@@ -224,12 +224,13 @@ def expression_basis(
     right = np.flatnonzero(
         (outer[:, 0] >= -1e-6) & (regions.expression_strength(surface.points[: skin.outer_count], 12.0) > 0.05)
     )
-    strength = regions.VariationStrength(mouth_middle=(open_points[13] + open_points[14]) / 2)
+    strength = regions.VariationStrength(mouth_middle=(open_points[13] + open_points[14]) / 2, chin=open_points[CHIN])
     chosen = right[spread(outer[right], 520, strength.density(outer[right]))]
     local = expressions.variation(
         outer[chosen], open_points, {"broad": strength.broad, "middle": strength.middle, "fine": strength.fine}, count
     )
     local *= np.where(soft, 1, 0)[:, None, None]
+    local = expressions.without(local, mouth_open(surface.points, jaw, expressions.SMALL_RAD) - surface.points)
     return np.concatenate([named, local], -1)
 
 

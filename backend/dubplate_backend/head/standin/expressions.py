@@ -11,11 +11,14 @@ import numpy as np
 from dubplate_backend.head.goals import GOALS, displacements
 from dubplate_backend.head.standin.gaussian_process import Kernel, Scale, components, regress
 from dubplate_backend.head.standin.surface import Points
+from dubplate_backend.head.standin.topology import POINTS
 
 DEVIATION = 0.5
 """Component value of one standard deviation is half of the full pose."""
 GOAL_KERNEL = Kernel(28.0, (Scale(6.0), Scale(2.5), Scale(1.0)))
 LOPSIDED = 0.7
+SMALL_RAD = 1e-2
+"""A turn of the jaw small enough to stand for its direction."""
 
 
 def named_displacements(
@@ -51,3 +54,14 @@ def variation(samples: Points, at: Points, strength: dict[str, object], count: i
     """Local modes for what the named directions leave over.   Returns [V, 3, count] millimetres, one deviation each."""
     kernel = Kernel(24.0, (Scale(1.8, strength["broad"]), Scale(1.3, strength["middle"]), Scale(0.7, strength["fine"])))
     return components(kernel, samples, at, count, LOPSIDED)
+
+
+def without(modes: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Modes less what they share with a displacement field: the jaw's turn stays the jaw's.
+
+    modes: [V, 3, C].   field: [V, 3].   The landmarks, which come first, decide.   Returns [V, 3, C].
+    """
+    at_landmarks = field[:POINTS]
+    share = np.einsum("vk,vkc->c", at_landmarks, modes[:POINTS]) / (at_landmarks**2).sum()  # [C]
+    soft = np.abs(modes).max((1, 2)) > 0  # teeth and eyes stay untouched
+    return modes - soft[:, None, None] * field[..., None] * share

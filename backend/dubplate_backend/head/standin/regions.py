@@ -11,6 +11,8 @@ from dubplate_backend.head.standin.surface import Points, Surface
 from dubplate_shared.landmarks import CHIN, OUTER_LIPS, RIGHT_BROW
 
 NOSE_BASE = 2
+CHIN_STILL, CHIN_STILL_MM = 0.75, 30.0
+"""Share of its local variation that the chin loses, and how far around."""
 LIP_RINGS = 3
 """Rings of the lining that still count as lip: the wet red that shows when the mouth opens."""
 
@@ -128,6 +130,7 @@ class VariationStrength:
     """Where expressions vary locally, as functions of points on the head with its mouth open."""
 
     mouth_middle: Points
+    chin: Points
 
     def broad(self, points: Points) -> np.ndarray:
         """Lower face and brows.  [V]."""
@@ -146,7 +149,9 @@ class VariationStrength:
         return 0.3 + self.middle(points) + 1.5 * self.fine(points)
 
     def _front(self, points: Points) -> np.ndarray:
-        return 1 / (1 + np.exp(-(points[:, 2] + 58) / 6))
+        """Nothing behind the cheeks, little at the chin: that moves with the jaw."""
+        chin = np.exp(-((np.linalg.norm(points - self.chin, axis=1) / CHIN_STILL_MM) ** 2))
+        return (1 - CHIN_STILL * chin) / (1 + np.exp(-(points[:, 2] + 58) / 6))
 
     def _near_mouth(self, points: Points, reach: float) -> np.ndarray:
         return np.exp(-(((points - self.mouth_middle) / [reach, 0.9 * reach, 1.3 * reach]) ** 2).sum(1))

@@ -87,14 +87,19 @@ def skull_rings(rim: Points, solid: HeadSolid) -> Points:
     lift = np.linalg.norm(offset, axis=1) - solid.radius(_unit(offset))  # what the face stands above the solid
     reach += lift * np.clip(1 - steps[:, None] * 3.5, 0, None) ** 2
     rings = solid.centre + reach[..., None] * directions
-    rings[-1, :, 1] = solid.neck_bottom[1]
     return rings
 
 
 def _neck_rim(solid: HeadSolid, angle: np.ndarray, centre: np.ndarray, *axes: Points) -> np.ndarray:
     """Where the neck's end lies in the flat picture, by angle about its centre.   angle [N] -> [N, 2]."""
     turn = np.linspace(0, 2 * np.pi, 720, endpoint=False)
-    guess = solid.neck_bottom + 64 * np.stack([np.cos(turn), 0 * turn, np.sin(turn)], 1)
+    around = np.stack([np.cos(turn), 0 * turn, np.sin(turn)], 1)
+    low, high = np.full(len(turn), 20.0), np.full(len(turn), 160.0)
+    for _ in range(30):  # the solid's section at the end's height, by bisection
+        middle = (low + high) / 2
+        inside = solid.distance(solid.neck_bottom + middle[:, None] * around) < 0
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    guess = solid.neck_bottom + low[:, None] * around
     flat = _flatten(_unit(guess - solid.centre), *axes) - centre
     found = np.arctan2(flat[:, 1], flat[:, 0])
     order = np.argsort(found)
