@@ -34,7 +34,7 @@ from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.landmarks import COUNT, inter_ocular
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
 
-KEY_FRAMES = 32  # frames that shape and focal length are found from
+KEY_FRAMES = 24  # frames that shape and focal length are found from
 SHARED_STEPS = 25
 MOTION_STEPS = 15
 WINDOW = 256  # frames solved together
@@ -150,7 +150,7 @@ def key_frames(landmarks: np.ndarray, count: int) -> np.ndarray:
     while len(chosen) < min(count, len(landmarks)):
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.linalg.norm(looks - looks[chosen[-1]], axis=1))
-    return np.sort(np.array(chosen))
+    return np.unique(chosen)
 
 
 def rigid_motion(head: LandmarkHead, shape: Tensor, observed: Tensor, focal: float, centre: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from dubplate_shared.progress import Stop, check
 FIRST_DAMPING = 1e-3  # of the curvature's diagonal
 MOST_DAMPING = 1e6
 # A step that lowers the cost by less than this share ends the search.
-CONVERGED = 1e-4
+CONVERGED = 1e-3
 # Conjugate gradients stop at this share of the first residual: Gauss-Newton needs no more of an inner step.
 INNER_CONVERGED = 1e-5
 INNER_STEPS = 200
