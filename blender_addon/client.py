@@ -35,11 +35,13 @@ from dubplate_shared.messages import (
     JobShow,
     JobState,
     JobSubmit,
+    Listen,
     Message,
     Ping,
     Pong,
     ShotLoad,
     ShotLoaded,
+    Welcome,
 )
 from dubplate_shared.protocol import ProtocolError, check_version
 
@@ -120,7 +122,7 @@ class Client:
         output: str,
         version: int = 1,
         take: str = "tracked",
-        base_take: str = "tracked",
+        base_take: str = "",
         take_frames: str = "",
         expression: np.ndarray | None = None,
         jaw: np.ndarray | None = None,
@@ -259,15 +261,10 @@ class Client:
 
 
 def _greet(line: Line, name: str, timeout: float) -> HelloAck:
-    """Hello both ways, and wait until events arrive, so that none is missed for being early."""
-    deadline_s = time.monotonic() + timeout
+    """Hello both ways, and listen to the events before anything can cause one."""
     hello = _exchange(line, Hello(client=name), HelloAck, timeout)
     check_version(hello.protocol, own_name="the client", their_name="the backend")
-    while not line.welcomed:
-        if time.monotonic() > deadline_s:
-            raise BackendLost("Its events do not arrive.", hint=START_AGAIN)
-        line.pump(STEP_MS)
-        line.check()
+    _exchange(line, Listen(), Welcome, timeout)
     return hello
 
 

@@ -41,7 +41,7 @@ class Line:
 
     events: what came, oldest first, for the owner to take.  beat: the last Pong.  responsive: False while a pong is
     owed for longer than SILENT_AFTER_S though the connection stands.  missed: events were dropped; the owner sets
-    it back.  welcomed: events arrive.  lost: why the line is dead, "" while it lives.
+    it back.  lost: why the line is dead, "" while it lives.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -49,7 +49,6 @@ class Line:
         self.beat: Pong | None = None
         self.responsive = True
         self.missed = False
-        self.welcomed = False
         self.lost = ""
         self._connection = connection
         self._numbers = itertools.count(1)
@@ -63,15 +62,14 @@ class Line:
         self._rpc = self._socket(zmq.DEALER)
         self._control = self._socket(zmq.DEALER)
         self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
-        self._subscriber = self._socket(zmq.SUB)
-        self._subscriber.setsockopt(zmq.SUBSCRIBE, connection.token.encode())
+        self._news = self._socket(zmq.DEALER)
         self._monitor = self._control.get_monitor_socket(reduce(or_, LINE_ENDS))
         self._poller = zmq.Poller()
-        for socket in (self._rpc, self._control, self._subscriber, self._monitor):
+        for socket in (self._rpc, self._control, self._news, self._monitor):
             self._poller.register(socket, zmq.POLLIN)
         # Leaving the interpreter with sends in flight aborts the process, so the sockets are closed first in any case.
         self.close = weakref.finalize(self, _close, self._context)
-        for socket, name in ((self._rpc, "rpc"), (self._control, "control"), (self._subscriber, "events")):
+        for socket, name in ((self._rpc, "rpc"), (self._control, "control"), (self._news, "events")):
             socket.connect(connection.endpoints[name])
 
     def send(self, message: Message) -> str:
@@ -99,8 +97,11 @@ class Line:
         for socket in (self._rpc, self._control):
             for envelope in _received(socket):
                 self._take_reply(envelope)
-        for envelope in _received(self._subscriber, skip=1):
-            self._take_event(envelope)
+        for envelope in _received(self._news):
+            if envelope.type in (Welcome.TYPE, Refusal.TYPE):
+                self._take_reply(envelope)
+            else:
+                self._take_event(envelope)
         self._watch()
         self._keep_pinging()
 
@@ -116,7 +117,7 @@ class Line:
         return socket
 
     def _send(self, message: Message, id: str) -> None:
-        socket = self._control if message.SOCKET == "control" else self._rpc
+        socket = {"rpc": self._rpc, "control": self._control, "events": self._news}[message.SOCKET]
         session = "" if isinstance(message, Hello) else self._connection.session
         parts = pack(to_envelope(message, id=id, session=session, token=self._connection.token))
         deadline_s = time.monotonic() + SILENT_AFTER_S
@@ -136,6 +137,8 @@ class Line:
             # What the pong before promised has come by now, or never will.
             self.missed |= self._sequence < self._promised
             self.beat, self._promised, self.responsive = message, message.sequence, True
+        if isinstance(message, Welcome):
+            self._sequence = message.sequence
         if envelope.id == self._ping_id:
             self._ping_id = ""
         elif envelope.id in self._awaited:
@@ -147,11 +150,7 @@ class Line:
             return
         number = int(envelope.id)
         with suppress(ProtocolError):  # a newer backend may tell things that this side does not know
-            event = from_envelope(envelope)
-            if not isinstance(event, Welcome):
-                self.events.append(event)
-            elif not self.welcomed:
-                self.welcomed, self._sequence = True, number
+            self.events.append(from_envelope(envelope))
         self.missed |= number > self._sequence + 1
         self._sequence = max(number, self._sequence)
 
@@ -173,15 +172,15 @@ class Line:
             self._send(Ping(), self._ping_id)
 
 
-def _received(socket: zmq.Socket[bytes], *, skip: int = 0) -> Iterator[Envelope]:
-    """All messages that wait on a socket, without their first `skip` parts; what is no message is passed over."""
+def _received(socket: zmq.Socket[bytes]) -> Iterator[Envelope]:
+    """All messages that wait on a socket; what is no message is passed over."""
     while True:
         try:
             parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return
         with suppress(ProtocolError):
-            yield unpack(parts[skip:])
+            yield unpack(parts)
 
 
 def _close(context: zmq.Context[zmq.Socket[bytes]]) -> None:

@@ -126,7 +126,8 @@ class JobSubmit(Message):
 
     key: made by the client; the same key with the same work is the same job.  take: a name; with arrays the take is
     theirs, else the shot's take of that name.  expression [N, 100], jaw [N, 3] (axis-angle, radians), eyes [N, 6]: one
-    row a frame of `take_frames` ("" = every frame of the shot), on top of the shot's take `base_take`.
+    row a frame of `take_frames` ("" = every frame of the shot), laid over the shot's take `base_take` ("" = the one
+    named as `take`, else what was filmed), which also gives the voice, and the eyes where none are sent.
     output: id beneath the output root.  version: of the plates.  settings: of the render, plain values.
     """
 
@@ -138,7 +139,7 @@ class JobSubmit(Message):
     output: str
     version: int = 1
     take: str = "tracked"
-    base_take: str = "tracked"
+    base_take: str = ""
     take_frames: str = ""
     expression: Array | None = None
     jaw: Array | None = None
@@ -218,6 +219,17 @@ class JobCancel(Message):
     TYPE: ClassVar[str] = "job.cancel"
     SOCKET: ClassVar[str] = "control"
     job: str
+
+
+# --- requests on events --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Listen(Message):
+    """Send me events from now on."""
+
+    TYPE: ClassVar[str] = "listen"
+    SOCKET: ClassVar[str] = "events"
 
 
 # --- replies -----------------------------------------------------------------------------------------------------
@@ -318,21 +330,22 @@ class Refusal(Message):
     """The request failed. The fields of `error` never change meaning, so that any version can read a refusal."""
 
     TYPE: ClassVar[str] = "error"
-    SOCKET: ClassVar[str] = "rpc, control"
+    SOCKET: ClassVar[str] = "rpc, control, events"
     SENDER: ClassVar[str] = "backend"
     error: ErrorInfo
 
 
-# --- events ------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Welcome(Message):
-    """Sent when a subscription has arrived: from now on no event is missed for being early."""
+    """You will get all events after number `sequence`."""
 
     TYPE: ClassVar[str] = "welcome"
     SOCKET: ClassVar[str] = "events"
     SENDER: ClassVar[str] = "backend"
+    sequence: int
+
+
+# --- events ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -404,9 +417,9 @@ class JobCancelled(Message):
     job: str
 
 
-REQUESTS: tuple[type[Message], ...] = (Hello, ShotLoad, ActorLoad, JobSubmit, JobShow, JobList, Ping, JobCancel)
-REPLIES: tuple[type[Message], ...] = (HelloAck, ShotLoaded, ActorLoaded, JobInfo, JobInfos, Pong, Refusal)
-EVENTS: tuple[type[Message], ...] = (Welcome, Log, JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled)
+REQUESTS: tuple[type[Message], ...] = (Hello, ShotLoad, ActorLoad, JobSubmit, JobShow, JobList, Ping, JobCancel, Listen)
+REPLIES: tuple[type[Message], ...] = (HelloAck, ShotLoaded, ActorLoaded, JobInfo, JobInfos, Pong, Refusal, Welcome)
+EVENTS: tuple[type[Message], ...] = (Log, JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled)
 MESSAGES: Mapping[str, type[Message]] = types.MappingProxyType(
     {kind.TYPE: kind for kind in REQUESTS + REPLIES + EVENTS}
 )

@@ -49,7 +49,7 @@ def client(backend: Backend) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(params=["rpc", "control"])
+@pytest.fixture(params=["rpc", "control", "events"])
 def raw(request: pytest.FixtureRequest, backend: Backend) -> Iterator[RawSocket]:
     """A raw socket to each of the sockets that take requests."""
     socket = RawSocket(Connection.read(backend.connection_file), request.param)

@@ -93,6 +93,7 @@ class RawSocket:
 
     def __init__(self, connection: Connection, name: str) -> None:
         self.connection = connection
+        self.harmless = {"rpc": "hello", "control": "ping", "events": "listen"}[name]  # a request it answers
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
         self.socket.connect(connection.endpoints[name])

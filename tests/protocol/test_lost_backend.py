@@ -129,7 +129,6 @@ def test_a_start_can_be_watched_and_an_idle_backend_ends_by_itself_but_not_while
     [
         ({"roots": ["/nowhere/at/all"]}, "is no folder"),
         ({"output_root": "/proc/nothing"}, "Cannot make"),
-        ({"head": "/nowhere/flame.pkl"}, "flame.pkl"),
         ({"python": "/nowhere/python"}, "cannot be started"),
         ({"python": "/bin/false"}, "exit code 1"),
     ],

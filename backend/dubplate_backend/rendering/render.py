@@ -57,17 +57,19 @@ def render_shot(
     stop: Stop = never,
     settings: RenderSettings | Mapping[str, Any] | None = None,
     written: PlateWritten | None = None,
+    renderer: Renderer | None = None,
 ) -> RenderReport:
     """Render frames of a take to OUT/v001/NAME_dub_v001.####.exr, with manifest.json and preview.mp4 beside them.
 
-    frames: numbers within the shot.  written: told of each plate as it stands on disk.
+    frames: numbers within the shot.  written: told of each plate as it stands on disk.  renderer: the actor's, where
+    it is loaded already.
     Raises InvalidInput (frames outside the shot, plates missing), HeadModelMismatch, OutputNotWritable, Cancelled, and
     FramesFailed where some frames could not be composited; all others are valid then.
     """
     started = time.monotonic()
     settings = RenderSettings.of(settings)
     check_inputs(shot, take, actor_path, head, frames)
-    renderer = load_renderer(actor_path, head)
+    renderer = renderer or load_renderer(actor_path, head)
     with ShotPlates(shot) as plates, fixed_threads(renderer.preset.threads), closing(SelfieSegmenter()) as segmenter:
         progress(Progress(0, len(frames), "checking"))
         plan = make_plan(shot, take, renderer, plates, frames, Path(out), version, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,14 @@ log = logging.getLogger("dubplate.server")
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A reply, and what of it goes over the wire."""
+
+    message: Message
+    parts: list[bytes | memoryview]
+
+
+@dataclass(frozen=True)
 class Answering:
     """session, token: of this run of the backend.  handlers: by request type; each may raise."""
 
@@ -32,8 +40,8 @@ class Answering:
     token: str
     handlers: Mapping[type[Message], Handler]
 
-    def answer(self, parts: Sequence[Any]) -> list[bytes | memoryview]:
-        """The reply to a request's parts. Never raises: what goes wrong is told to the asker."""
+    def answer(self, parts: Sequence[Any]) -> Answer:
+        """Never raises: what goes wrong is told to the asker."""
         id = ""
         try:
             request = unpack(parts)
@@ -46,8 +54,8 @@ class Answering:
             log.exception("a request failed")
             return self._packed(Refusal(ErrorInfo.of(error)), id)
 
-    def _packed(self, reply: Message, id: str) -> list[bytes | memoryview]:
-        return pack(to_envelope(reply, id=id[:MAX_ID_LENGTH], session=self.session))
+    def _packed(self, reply: Message, id: str) -> Answer:
+        return Answer(reply, pack(to_envelope(reply, id=id[:MAX_ID_LENGTH], session=self.session)))
 
     def _reply(self, envelope: Envelope) -> Message:
         check_version(envelope.version, own_name="the backend", their_name="the client")
@@ -65,16 +73,25 @@ class Answering:
         return handler(message)
 
 
-def answer_waiting(socket: zmq.Socket[bytes], answering: Answering) -> int:
-    """Answer the requests that wait on a ROUTER socket, up to AT_ONCE. Returns how many there were."""
-    for count in range(AT_ONCE):
+def answer_waiting(socket: zmq.Socket[bytes], answering: Answering) -> Iterator[tuple[bytes, Message]]:
+    """Answer the requests that wait on a ROUTER socket, up to AT_ONCE; yields whom, and with what."""
+    for _ in range(AT_ONCE):
         try:
             route, *parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
-            return count
-        reply = answering.answer(parts)
-        try:
-            socket.send_multipart([route, *reply], zmq.NOBLOCK, copy=False)
-        except zmq.ZMQError as error:  # gone, or not reading: it asks again or never will
-            log.info("a reply found no reader: %s", error)
-    return AT_ONCE
+            return
+        answer = answering.answer(parts)
+        if send(socket, route.bytes, answer.parts):
+            yield route.bytes, answer.message
+
+
+def send(socket: zmq.Socket[bytes], route: bytes, parts: Sequence[Any]) -> bool:
+    """Send to one client without waiting; one that does not read misses it. False where the client is gone."""
+    try:
+        socket.send_multipart([route, *parts], zmq.NOBLOCK, copy=False)
+    except zmq.Again:
+        log.info("a client does not read, and misses a message")
+    except zmq.ZMQError as error:
+        log.debug("a client is gone: %s", error)
+        return False
+    return True

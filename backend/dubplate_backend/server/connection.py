@@ -47,10 +47,9 @@ def listen(context: zmq.Context[zmq.Socket[bytes]], address: str = LOOPBACK) -> 
     address = check_address(address)
     rpc = _router(context)
     control = _router(context)
-    control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
-    events = _limited(context, zmq.XPUB)
-    events.setsockopt(zmq.XPUB_MANUAL, 1)  # a subscription counts only once the backend has agreed to it
-    events.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
+    events = _router(context)
+    for socket in (control, events):
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
     sockets = Sockets(rpc, control, events, {})
     host = f"[{address}]" if ":" in address else address
     try:
@@ -67,14 +66,9 @@ def listen(context: zmq.Context[zmq.Socket[bytes]], address: str = LOOPBACK) -> 
 
 
 def _router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    socket = _limited(context, zmq.ROUTER)
-    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # else a full or vanished client loses replies silently
-    socket.setsockopt(zmq.ROUTER_HANDOVER, 0)  # else one client can take over another's name
-    return socket
-
-
-def _limited(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
-    socket = context.socket(kind)
+    socket = context.socket(zmq.ROUTER)
     for name, value in SOCKET_OPTIONS.items():
         socket.setsockopt(getattr(zmq, name), value)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # else a full or vanished client loses messages silently
+    socket.setsockopt(zmq.ROUTER_HANDOVER, 0)  # else one client can take over another's name
     return socket

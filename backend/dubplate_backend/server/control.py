@@ -3,28 +3,27 @@
 
 from __future__ import annotations
 
-import hmac
 import threading
 
 import zmq
 
-from dubplate_backend.server.answering import POLL_MS, Answering, answer_waiting, log
+from dubplate_backend.server.answering import POLL_MS, Answering, answer_waiting, send
 from dubplate_backend.server.connection import Sockets
 from dubplate_backend.server.events import Events
 from dubplate_shared.messages import Welcome
-
-SUBSCRIBED = b"\x01"
 
 
 class Control(threading.Thread):
     """Owns the control and events sockets from start() until stop(). `requests` counts what it answered."""
 
-    def __init__(self, sockets: Sockets, events: Events, answering: Answering, *, topic: bytes) -> None:
+    def __init__(self, sockets: Sockets, events: Events, *, control: Answering, listening: Answering) -> None:
+        """control, listening: who answers on the control and on the events socket."""
         super().__init__(name="dubplate-control", daemon=True)
         self._sockets = sockets
         self._events = events
-        self._answering = answering
-        self._topic = topic
+        self._control = control
+        self._listening = listening
+        self._listeners: set[bytes] = set()
         self._ending = threading.Event()
         self.requests = 0
 
@@ -39,23 +38,23 @@ class Control(threading.Thread):
             poller.register(socket, zmq.POLLIN)
         while not self._ending.is_set():
             poller.poll(POLL_MS)
-            self.requests += answer_waiting(self._sockets.control, self._answering)
+            for _ in answer_waiting(self._sockets.control, self._control):
+                self.requests += 1
             self._admit_listeners()
             self._send_events()
         self._send_events()
 
     def _admit_listeners(self) -> None:
-        """Agree to subscriptions that name the topic, which is as secret as the token, and greet them."""
-        while self._sockets.events.poll(0, zmq.POLLIN):
-            wish = b"".join(self._sockets.events.recv_multipart())
-            if wish[:1] != SUBSCRIBED:
-                continue
-            if hmac.compare_digest(wish[1:], self._topic):
-                self._sockets.events.setsockopt(zmq.SUBSCRIBE, self._topic)
-                self._sockets.events.send_multipart(self._events.parts(Welcome()), zmq.NOBLOCK)
-            else:
-                log.info("refused a subscription to another topic")
+        for route, answer in answer_waiting(self._sockets.events, self._listening):
+            self.requests += 1
+            if isinstance(answer, Welcome):
+                self._listeners.add(route)
 
     def _send_events(self) -> None:
+        """To everybody who listens; who reads too slowly misses some, and who is gone is forgotten."""
         while self._events.outlet.poll(0, zmq.POLLIN):
-            self._sockets.events.send_multipart(self._events.outlet.recv_multipart(), zmq.NOBLOCK)
+            event = self._events.outlet.recv_multipart()
+            self._listeners -= {route for route in self._listeners if not self._reaches(route, event)}
+
+    def _reaches(self, route: bytes, event: list[bytes]) -> bool:
+        return send(self._sockets.events, route, event)

@@ -21,9 +21,8 @@ class Events:
     Nobody waits for a listener: a slow one misses news, sees the gap in the numbers and asks for the jobs' state.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], *, session: str, topic: bytes) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], *, session: str) -> None:
         self._session = session
-        self._topic = topic
         self._lock = threading.Lock()  # sockets may change thread only across a full fence
         self._sequence = 0
         self.outlet = context.socket(zmq.PULL)
@@ -43,19 +42,11 @@ class Events:
         """Say it to all listeners; never waits."""
         with self._lock:
             self._sequence += 1
-            parts = self._parts(message)
+            parts = pack(to_envelope(message, id=str(self._sequence), session=self._session))
             try:
                 self._inlet.send_multipart(parts, zmq.NOBLOCK)
             except zmq.Again:
                 return
-
-    def parts(self, message: Message) -> list[bytes | memoryview]:
-        """A message for the events socket that counts as no event, under the last number."""
-        with self._lock:
-            return self._parts(message)
-
-    def _parts(self, message: Message) -> list[bytes | memoryview]:
-        return [self._topic, *pack(to_envelope(message, id=str(self._sequence), session=self._session))]
 
     def close(self) -> None:
         with self._lock:

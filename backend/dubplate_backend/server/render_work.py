@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dubplate_backend.head.model import HeadModel
 from dubplate_backend.rendering import RenderSettings, render_shot
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
@@ -19,7 +18,7 @@ from dubplate_shared.frames import parse_frames
 from dubplate_shared.messages import JobSubmit
 from dubplate_shared.progress import ProgressCallback, Stop
 from dubplate_shared.shot import Shot
-from dubplate_shared.take import Take
+from dubplate_shared.take import TRACKED, Take
 
 MOST_FRAMES = 100_000  # over an hour of one shot: a request for more would only fill the memory
 
@@ -33,7 +32,7 @@ class RenderWork:
     shot: Shot
     take: Take
     actor_path: Path
-    head: HeadModel
+    models: Models
     frames: tuple[int, ...]
     out: Path
     output_root: Path
@@ -49,7 +48,8 @@ class RenderWork:
             shot=self.shot,
             take=self.take,
             actor_path=self.actor_path,
-            head=self.head,
+            head=self.models.head,
+            renderer=self.models.renderer(self.actor_path),
             frames=self.frames,
             out=self.out,
             version=self.version,
@@ -75,7 +75,7 @@ def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork
         shot=shot,
         take=take_of(request, shot),
         actor_path=actor_path,
-        head=models.head,
+        models=models,
         frames=frames,
         out=assets.output(request.output),
         output_root=assets.output_root.resolve(),
@@ -91,12 +91,10 @@ def take_of(request: JobSubmit, shot: Shot) -> Take:
     """
     if request.expression is None or request.jaw is None:
         return shot.take(request.take)
-    base = shot.take(request.base_take)
-    rows = (
-        shot.indices(parse_frames(request.take_frames, most=MOST_FRAMES))
-        if request.take_frames
-        else list(range(len(base)))
-    )
+    same_name = request.take if request.take in shot.take_names() else TRACKED
+    base = shot.take(request.base_take or same_name)
+    named = parse_frames(request.take_frames, most=MOST_FRAMES) if request.take_frames else shot.frames
+    rows = shot.indices(named)
     if len(rows) != len(request.expression):
         raise InvalidInput(
             f"{len(request.expression)} rows of curves came for {len(rows)} frames.",
@@ -105,14 +103,16 @@ def take_of(request: JobSubmit, shot: Shot) -> Take:
     eyes = base.eyes
     if request.eyes is not None:
         eyes = _laid_over(shot.track.eyes if eyes is None else eyes, rows, request.eyes)
-    origin = {"kind": "client", "base": request.base_take}
+    origin = {**base.origin, "kind": "client", "base": base.name}
+    if base.name == TRACKED and shot.info.audio:  # what was filmed sounds as it did
+        origin["audio"] = shot.info.audio[0]
     return replace(
         base,
         name=request.take,
         expression=_laid_over(base.expression, rows, request.expression),
         jaw=_laid_over(base.jaw, rows, request.jaw),
         eyes=eyes,
-        origin={**base.origin, **origin},
+        origin=origin,
     )
 
 

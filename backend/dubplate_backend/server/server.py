@@ -35,10 +35,12 @@ from dubplate_shared.messages import (
     JobList,
     JobShow,
     JobSubmit,
+    Listen,
     Ping,
     Pong,
     ShotLoad,
     ShotLoaded,
+    Welcome,
 )
 from dubplate_shared.protocol import PROTOCOL_VERSION
 
@@ -62,7 +64,7 @@ class Server:
         session, token = secrets.token_hex(16), secrets.token_hex(16)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets = listen(self._context, address)
-        self._events = Events(self._context, session=session, topic=token.encode())
+        self._events = Events(self._context, session=session)
         self._event_log = EventLog(self._events)
         self.jobs = Jobs(partial(prepare, assets=assets, models=models), self._events.publish)
         rpc = {
@@ -75,7 +77,13 @@ class Server:
         }
         control = {Ping: self._ping, JobCancel: lambda request: self.jobs.cancel(request.job)}
         self._answering = Answering(session, token, rpc)
-        self._control = Control(self._sockets, self._events, Answering(session, token, control), topic=token.encode())
+        listening = {Listen: lambda _: Welcome(self._events.sequence)}
+        self._control = Control(
+            self._sockets,
+            self._events,
+            control=Answering(session, token, control),
+            listening=Answering(session, token, listening),
+        )
         self.connection = Connection(
             endpoints=dict(self._sockets.endpoints), pid=os.getpid(), session=session, token=token, started=time.time()
         )
@@ -111,7 +119,7 @@ class Server:
         """Answer requests on this thread until `end` is called or `keep_on` says no."""
         while not self._ending.is_set() and keep_on():
             if self._sockets.rpc.poll(POLL_MS):
-                self._requests += answer_waiting(self._sockets.rpc, self._answering)
+                self._requests += sum(1 for _ in answer_waiting(self._sockets.rpc, self._answering))
 
     def end(self) -> None:
         """Make `serve` return soon; may be called from a signal handler or another thread."""
