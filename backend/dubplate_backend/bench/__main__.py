@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`scripts/bench`: runs benchmarks by name, prints their figures, writes them as JSON."""
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from dubplate_backend.bench.figure import Figure
+from dubplate_backend.bench.stage import Stage
+from dubplate_shared.errors import DubplateError, ExitCode
+from dubplate_shared.files import write_json
+
+NAMES = ("rasteriser", "skinning", "adapt", "render")
+"""Each is a module of this package with a function of the same name."""
+
+SCHEMA = "dubplate.bench/1"
+
+_EXAMPLES = """\
+examples:
+  scripts/bench                          everything, a minute or two
+  scripts/bench rasteriser skinning      those two
+  scripts/bench --json out/bench.json    the figures for a machine as well
+  scripts/bench adapt --threads 1        with one CPU thread
+
+Each line: name, value, unit, and its ratio to a peer or a limit measured in the same run.
+Times are the least of several rounds; on a busy machine trust the ratios.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measures Dubplate on this machine.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")
+    asked = parser.parse_args(arguments)
+    unknown = [name for name in asked.names if name not in NAMES]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    if asked.threads is not None and asked.threads < 1:
+        parser.error("--threads must be at least 1")
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    try:
+        figures = _run(asked.names or NAMES)
+        if asked.json:
+            write_json(asked.json, {"schema": SCHEMA, **_machine(), "figures": [asdict(figure) for figure in figures]})
+    except DubplateError as error:
+        print(f"{error.message} {error.hint}", file=sys.stderr)
+        return int(error.exit_code)
+    return int(ExitCode.OK)
+
+
+def _run(names: Sequence[str]) -> list[Figure]:
+    figures = []
+    with Stage() as stage:
+        for name in dict.fromkeys(names):
+            measured = _benchmark(name)(stage)
+            for figure in measured:
+                print(figure.line(), flush=True)
+            figures += measured
+    return figures
+
+
+def _benchmark(name: str) -> Callable[[Stage], list[Figure]]:
+    """Imported when run: one benchmark does not load what only another needs."""
+    return getattr(import_module(f"dubplate_backend.bench.{name}"), name)
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

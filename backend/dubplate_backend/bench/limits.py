@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this machine can do at most, measured beside every figure that is held against it."""
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dubplate_backend.bench.figure import least_seconds
+
+_MATRIX = 1536
+_COPY_BYTES = 256 << 20
+
+
+def matmul_flops_per_second() -> float:
+    """float32 matrix product of a size that fills the cores, with torch's present threads."""
+    left, right = torch.randn(_MATRIX, _MATRIX), torch.randn(_MATRIX, _MATRIX)
+    return 2.0 * _MATRIX**3 / least_seconds(lambda: left @ right)
+
+
+def copied_bytes_per_second() -> float:
+    """Bytes read and written by a copy larger than the caches."""
+    source = torch.ones(_COPY_BYTES // 4)
+    target = torch.empty_like(source)
+    return 2.0 * _COPY_BYTES / least_seconds(lambda: target.copy_(source))
+
+
+def flops_of(work: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products and convolutions in `work`, forward and backward."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        work()
+    return counter.get_total_flops()
