@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_shared.landmarks import CHIN
 
 _AROUND = 64
 _COLLAR_GAP_M = 0.004
 _COLLAR_SHARE = 0.34  # of the way from the neck's end to the chin
-_SLAB_M = 0.012
 _ROUNDNESS = 0.82  # superellipse: shoulders are squarer than an ellipse
 _CHEST_DROP_M = 0.018
 # Height over the neck's foot, half width, half depth, shift to the back [m]: collar, trapezius, shoulders, chest.
@@ -51,10 +51,11 @@ def dress(head: HeadModel, shape: torch.Tensor) -> Body:
     """The pullover that fits this person's neck.   shape: [300]."""
     rest = head.shaped(shape)[0]  # [1, V, 3]
     vertices = rest[0].double().numpy()
-    foot = _neck_foot(vertices, head.landmarks(rest)[0].double().numpy())
+    faces = head.faces.numpy()
+    foot = _neck_foot(vertices, faces, float(head.landmarks(rest)[0, CHIN, 1]))
     rings = _resample(_RINGS, _FINE_ROWS)
     neck = (
-        np.array([_neck_extent(vertices, foot, foot[1] + height) for height in rings[:, 0]]) + _COLLAR_GAP_M
+        np.array([_neck_extent(vertices, faces, foot, foot[1] + height) for height in rings[:, 0]]) + _COLLAR_GAP_M
     )  # (R, 2)
     # The collar hugs this neck; further down the cloth falls from a man's shoulders, but never into the neck.
     collar = np.clip(1.0 - (rings[:, 1] - _RINGS[0, 1]) / 0.04, 0.0, 1.0)[:, None]
@@ -66,25 +67,31 @@ def dress(head: HeadModel, shape: torch.Tensor) -> Body:
     y = rings[:, :1] - _CHEST_DROP_M * (half_x > 0.1) * np.maximum(z, 0) ** 2  # the neckline hangs lower in front
     points = np.stack([foot[0] + half_x * x, foot[1] + y, foot[2] + half_z * z - rings[:, 3:]], axis=-1)  # (R, A, 3)
     down = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(axis=1))])
-    faces, uv = _tube(down)
-    return Body(points.reshape(-1, 3).astype(np.float32), faces, uv.astype(np.float32), foot.astype(np.float32))
+    triangles, uv = _tube(down)
+    return Body(points.reshape(-1, 3).astype(np.float32), triangles, uv.astype(np.float32), foot.astype(np.float32))
 
 
-def _neck_foot(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """(3,) the neck's axis where the collar stands."""
-    bottom, chin = vertices[:, 1].min(), landmarks[152, 1]
+def _neck_foot(vertices: np.ndarray, faces: np.ndarray, chin: float) -> np.ndarray:
+    """(3,) the neck's axis where the collar stands.  chin: its height."""
+    bottom = vertices[:, 1].min()
     height = bottom + _COLLAR_SHARE * (chin - bottom)
-    near = vertices[np.abs(vertices[:, 1] - height) < _SLAB_M]
-    centre = 0.5 * (near.max(axis=0) + near.min(axis=0))
-    return np.array([centre[0], height, centre[2]])
+    section = _section(vertices, faces, height)
+    return np.array([0.5 * (section[:, 0].max() + section[:, 0].min()), height, section[:, 2].mean()])
 
 
-def _neck_extent(vertices: np.ndarray, foot: np.ndarray, height: float) -> np.ndarray:
+def _neck_extent(vertices: np.ndarray, faces: np.ndarray, foot: np.ndarray, height: float) -> np.ndarray:
     """(2,) how far the neck reaches from its axis at a height, to the side and to front or back; 0 below its end."""
-    near = vertices[(np.abs(vertices[:, 1] - height) < _SLAB_M) & (vertices[:, 2] < foot[2] + 0.09)]
-    if not len(near):
-        return np.zeros(2)
-    return np.abs(near - foot)[:, [0, 2]].max(axis=0)
+    section = _section(vertices, faces, height)
+    return np.abs(section - foot)[:, [0, 2]].max(axis=0) if len(section) else np.zeros(2)
+
+
+def _section(vertices: np.ndarray, faces: np.ndarray, height: float) -> np.ndarray:
+    """(N, 3) where the mesh's edges cross a height."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    start, end = vertices[edges[:, 0]], vertices[edges[:, 1]]
+    crossing = (start[:, 1] < height) & (end[:, 1] >= height)
+    start, end = start[crossing], end[crossing]
+    return start + (end - start) * ((height - start[:, 1]) / (end[:, 1] - start[:, 1]))[:, None]
 
 
 def _resample(rings: np.ndarray, count: int) -> np.ndarray:
