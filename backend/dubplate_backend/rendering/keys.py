@@ -37,6 +37,7 @@ class FrameKeys:
         """segmenter: the key of the background test's network, empty where the test is off."""
         self._shot, self._take, self._renderer, self._plates = shot, take, renderer, plates
         self._eyes = shot.track.eyes if take.eyes is None else take.eyes
+        self.renderer_key = renderer.renderer_key()
         sound = sound_of(shot, take)
         # The whole track counts: masks and reference frames are chosen from all of it.
         track = {item.name: getattr(shot.track, item.name) for item in fields(shot.track)}
@@ -44,7 +45,7 @@ class FrameKeys:
         self._common = {
             "dubplate": __version__,
             "compositing": COMPOSITE_VERSION,
-            "renderer": renderer.renderer_key(),
+            "renderer": self.renderer_key,
             "settings": asdict(settings),
             "segmenter": segmenter if settings.background_test else "",
             "shot": sha256_arrays({**track, "crop": shot.crop}),

@@ -29,9 +29,13 @@ LEAST_BYTES_A_PIXEL = 1.5  # below the smallest of our plates as measured: a pre
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """keys: frame -> input hash.  standing: plates that need no drawing.  no_face: frames that pass through."""
+    """renderer_key: what draws.  keys: frame -> input hash.  standing: plates that need no drawing.
+
+    no_face: frames that pass through.
+    """
 
     frames: tuple[int, ...]
+    renderer_key: str
     keys: Mapping[int, str]
     standing: Mapping[int, FrameRecord]
     no_face: frozenset[int]
@@ -100,7 +104,7 @@ def make_plan(
         if record is not None:
             standing[frame] = record
     no_face = frozenset(frame for frame in frames if shot.track.confidence[shot.index(frame)] <= 0)
-    return RenderPlan(frames, wanted, standing, no_face)
+    return RenderPlan(frames, keys.renderer_key, wanted, standing, no_face)
 
 
 def check_inputs(shot: Shot, take: Take, actor_path: Path | str, head: HeadModel, frames: Sequence[int]) -> None:

@@ -44,6 +44,14 @@ SHEET_ROWS = 6
 PlateWritten = Callable[[int, Path], None]
 
 
+class _PlateLost(Exception):
+    """A plate that the renderer asked for cannot be read."""
+
+    def __init__(self, frame: int, message: str) -> None:
+        super().__init__(message)
+        self.frame, self.message = frame, message
+
+
 def render_shot(
     *,
     shot: Shot,
@@ -135,10 +143,32 @@ class _Run:
         for frame in self.plan.to_pass:
             check(self.stop)
             self._finish(frame, None)
-        drawn = self.renderer.render(self.shot, self.take, self.plan.to_draw, self.plates.net, self.stop)
-        for rendered in drawn if self.plan.to_draw else ():
-            self._finish(rendered.frame, rendered)
-            check(self.stop)
+        waiting = self.plan.to_draw
+        while waiting:
+            try:
+                for rendered in self.renderer.render(self.shot, self.take, waiting, self._net, self.stop):
+                    self._finish(rendered.frame, rendered)
+                    check(self.stop)
+            except _PlateLost as lost:
+                waiting = self._without(waiting, lost)
+            else:
+                return
+
+    def _net(self, frame: int) -> np.ndarray:
+        """A plate for the renderer. Raises _PlateLost where it cannot be read."""
+        try:
+            return self.plates.net(frame)
+        except InvalidInput as error:
+            raise _PlateLost(frame, error.message) from error
+
+    def _without(self, waiting: Sequence[int], lost: _PlateLost) -> tuple[int, ...]:
+        """The frames still to be drawn that do not need the lost plate; those that do have failed."""
+        left = [frame for frame in waiting if frame not in self.records and frame not in self.failed]
+        needing = {frame for frame in left if lost.frame in self.renderer.frames_read(self.shot, frame)}
+        if not needing:
+            raise InvalidInput(lost.message, hint="Mend that plate and run the same command again.")
+        self.failed.update(dict.fromkeys(sorted(needing), lost.message))
+        return tuple(frame for frame in left if frame not in needing)
 
     def _finish(self, frame: int, rendered: RenderedFrame | None) -> None:
         """Composite and write one frame; a frame that cannot be composited fails alone."""
@@ -182,7 +212,7 @@ class _Run:
             "dubplate:tool": "Dubplate",
             "dubplate:version": __version__,
             INPUT_HASH: self.plan.keys[plate.frame],
-            "dubplate:modelSha256": self.renderer.renderer_key(),
+            "dubplate:modelSha256": self.plan.renderer_key,
             "dubplate:cropMatrix": matrix,
             "dubplate:frameStatus": str(status),
             "dubplate:take": self.take.name,
@@ -196,7 +226,7 @@ class _Run:
             "take": self.take.name,
             "actor": self.actor.name,
             "consent": dict(self.actor.consent),
-            "renderer": {"name": self.actor.renderer, "preset": self.actor.preset, "key": self.renderer.renderer_key()},
+            "renderer": {"name": self.actor.renderer, "preset": self.actor.preset, "key": self.plan.renderer_key},
             "head": {"kind": self.head.kind, "sha256": self.head.sha256},
             "settings": asdict(self.settings.composite),
             "tool": {"name": "Dubplate", "version": __version__},
