@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small true shot of the stand-in head, painted by region and filmed at 96 px: made in a second, tracked by nobody."""
+"""A small true shot of the stand-in head, painted by region and filmed at 96 px; nothing is tracked."""
 
 from __future__ import annotations
 

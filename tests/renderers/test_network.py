@@ -64,7 +64,7 @@ def test_after_training_every_input_can_reach_the_picture():
         torch.nn.init.normal_(layer.conv.weight)
     inputs = [part.requires_grad_() if part.is_floating_point() else part for part in generator_inputs()]
     generator(*inputs).square().sum().backward()
-    frames, base, mel, heard = inputs
+    frames, base, mel, _ = inputs
     assert frames.grad.abs().sum(dim=(0, 1, 3, 4)).min() > 0
     assert base.grad.abs().min() > 0
     assert mel.grad[0].abs().sum() > 0 and mel.grad[1].abs().sum() == 0, "dropped sound must not be heard"

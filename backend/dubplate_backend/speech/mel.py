@@ -43,8 +43,8 @@ def mel(audio: Array, rate: int) -> npt.NDArray[np.float32]:
     samples = np.asarray(audio, np.float32)
     if rate != SAMPLE_RATE:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    if samples.size == 0:
-        samples = np.zeros(1, np.float32)
+    if samples.size < FFT_SAMPLES:  # a click shorter than one window: silence follows it
+        samples = np.pad(samples, (0, FFT_SAMPLES - samples.size))
     emphasised = np.append(samples[:1], samples[1:] - PRE_EMPHASIS * samples[:-1])
     spectrum = np.abs(
         librosa.stft(

@@ -59,7 +59,12 @@ class _Tally:
         self.sums = np.zeros(5)
 
     def add(self, drawn: Tensor, target: Tensor, mask: Tensor, mouth: Tensor) -> None:
-        """drawn, target: [N, 3, S, S] 0..1.  mask, mouth: [N, S, S] bool."""
+        """drawn, target: [N, 3, S, S] 0..1.  mask, mouth: [N, S, S] bool; `mouth` counts within `mask`.
+
+        Outside the mask both show the target, so that SSIM's windows at its edge see no other difference.
+        """
+        mouth = mouth & mask
+        drawn = torch.where(mask[:, None], drawn, target)
         error = (drawn - target).square().mean(dim=1)
         similar = ssim_map(drawn, target, data_range=1.0)
         self.sums += [

@@ -59,12 +59,17 @@ def load_vgg(path: Path | str) -> VggWeights:
         raise InvalidInput(f"{path} cannot be read as weights.", hint=hint) from error
     for kind, plan in PLANS.items():
         wanted = _shapes(plan)
-        last = max(wanted)
-        if isinstance(tensors, Mapping) and last in {int(name.split(".")[1]) for name in tensors if _is_conv(name)}:
+        if _last_convolution(tensors) == max(wanted):
             _check(path, kind, wanted, tensors, hint)
             kept = {name: tensors[name].float() for name in tensors if _is_conv(name)}
             return VggWeights(kind, sha256_file(path), kept)
     raise InvalidInput(f"{path} holds neither VGG16 nor VGG19.", hint=hint)
+
+
+def _last_convolution(tensors: object) -> int:
+    """The highest index among a state dict's convolutions, -1 where there is none."""
+    names = tensors if isinstance(tensors, Mapping) else ()
+    return max((int(name.split(".")[1]) for name in names if _is_conv(name)), default=-1)
 
 
 def _is_conv(name: object) -> bool:

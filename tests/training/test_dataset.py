@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training data: what it holds, what it leaves out, and what chance may do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
+from dubplate_backend.training.dataset import (
+    FACE,
+    LIPS,
+    LOWER_FACE,
+    MASK,
+    MOUTH,
+    WindowSampler,
+    build_crops,
+    crops_key,
+    ordered_batches,
+)
+from dubplate_backend.training.unproject import unproject
+from dubplate_shared.errors import Cancelled, InvalidInput
+from dubplate_shared.progress import never
+from small_shot import FRAMES, NO_FACE, QUICK, TINY
+
+
+def sampler(crops, *, dropped=0.5, swapped=0.2, batch=4, seed=0) -> WindowSampler:
+    random = np.random.default_rng(seed)
+    return WindowSampler([crops], window=5, batch=batch, dropped=dropped, swapped=swapped, random=random)
+
+
+def test_the_last_frames_are_held_out_and_frames_without_a_face_are_left_out(crops):
+    used = np.concatenate((crops.train, crops.held_out))
+    assert NO_FACE not in used and len(used) == FRAMES - 1
+    assert crops.held_out.min() > crops.train.max()
+    assert len(crops.held_out) == round(QUICK.held_out * (FRAMES - 1))
+
+
+def test_training_windows_and_references_never_show_a_held_out_frame(crops):
+    for index in crops.train:
+        assert set(crops.window(index, 5)) <= set(crops.train)
+    assert set(crops.bank) <= set(crops.train)
+    assert set(crops.choices.ravel()) <= set(crops.train) and set(crops.assigned) <= set(crops.train)
+
+
+def test_crops_carry_the_head_in_its_place(crops):
+    frames = crops.frames(np.array([4]))
+    assert frames.rgb.shape == (1, 3, 32, 32) and frames.rgb.min() >= -1 and frames.rgb.max() <= 1
+    for inner, outer in ((LIPS, FACE), (MOUTH, FACE), (LOWER_FACE, FACE), (LIPS, MASK)):
+        assert frames.has(inner).any()
+        assert not (frames.has(inner) & ~frames.has(outer)).any()
+    lips = frames.rgb[0].permute(1, 2, 0)[frames.has(LIPS)[0]].mean(dim=0)
+    skin = frames.rgb[0].permute(1, 2, 0)[(frames.has(FACE) & ~frames.has(MASK))[0]].mean(dim=0)
+    assert lips[0] - lips[1] > skin[0] - skin[1] + 0.2, "the lips are the red ones"
+
+
+def test_the_mask_is_larger_than_the_drawn_region_and_does_not_follow_the_jaw(crops):
+    masks = crops.frames(crops.train).has(MASK)
+    lower = crops.frames(crops.train).has(LOWER_FACE)
+    assert not (lower & ~masks).any()
+    jaw = crops.shot.track.jaw[crops.train, 0]
+    areas = masks.flatten(1).sum(dim=1).numpy()
+    assert np.ptp(areas) < 0.08 * areas.mean(), "the mask must not grow with the jaw"
+    assert np.ptp(jaw) > 0.1
+
+
+def test_a_second_build_reads_what_the_first_left(crops, small_shot, head, crops_folder):
+    def no_plates(frame: int) -> np.ndarray:
+        raise AssertionError("the crops are there already")
+
+    again = build_crops(
+        small_shot,
+        crops_folder,
+        geometry=HeadGeometry(head, TINY.crop_size),
+        preset=TINY,
+        plates=no_plates,
+        sound=None,
+        held_out=QUICK.held_out,
+        reference_choices=2,
+        stop=never,
+    )
+    assert np.array_equal(again.rgb, crops.rgb) and again.mel is None
+    moved = replace(small_shot, crop=small_shot.crop + np.float32(0.01))
+    assert crops_key(moved, TINY) != crops_key(small_shot, TINY)
+
+
+def test_too_short_a_shot_and_a_stop_are_named(small_shot, head, tmp_path):
+    track = small_shot.track
+    few = replace(small_shot, track=replace(track, confidence=np.where(np.arange(FRAMES) < 5, 1.0, 0.0)))
+    settings = dict(
+        geometry=HeadGeometry(head, TINY.crop_size), preset=TINY, sound=None, held_out=0.1, reference_choices=2
+    )
+    with pytest.raises(InvalidInput, match="5 frames"):
+        build_crops(few, tmp_path, plates=lambda frame: None, stop=never, **settings)
+    with pytest.raises(Cancelled):
+        build_crops(small_shot, tmp_path, plates=lambda frame: None, stop=lambda: True, **settings)
+
+
+def test_sound_is_dropped_in_half_of_the_windows_and_swapped_in_some(crops):
+    draws = [sampler(crops, batch=200).draw()]
+    heard = torch.cat([draw.heard for draw in draws])
+    assert 0.35 < 1 - heard.float().mean() < 0.65
+    always = sampler(crops, dropped=0.0, swapped=0.0, batch=50).draw()
+    own = {crops.mel[index].tobytes() for index in crops.train}
+    assert always.heard.all() and all(mel.numpy().tobytes() in own for mel in always.mel)
+    shown: dict[bytes, set[bytes]] = {}  # picture -> the sounds of the moments that look so
+    for index in crops.train:
+        shown.setdefault(crops.rgb[index].tobytes(), set()).add(crops.mel[index].tobytes())
+
+    def matching(batch) -> float:
+        pictures = batch.frames.rgb.unflatten(0, (-1, 5))[:, 2]
+        found = []
+        for picture, mel in zip(pictures, batch.mel, strict=True):
+            raw = ((picture + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy().tobytes()
+            found.append(mel.numpy().tobytes() in shown[raw])
+        return float(np.mean(found))
+
+    assert matching(always) == 1.0
+    assert matching(sampler(crops, dropped=0.0, swapped=1.0, batch=50).draw()) < 0.5
+
+
+def test_the_same_seed_draws_the_same_batches(crops):
+    one, two, other = (sampler(crops, seed=seed).draw() for seed in (3, 3, 4))
+    assert torch.equal(one.frames.rgb, two.frames.rgb) and torch.equal(one.reference, two.reference)
+    assert not torch.equal(one.frames.rgb, other.frames.rgb)
+
+
+def test_a_silent_shot_is_never_heard(crops):
+    silent = replace(crops, mel=None)
+    assert not sampler(silent, batch=20).draw().heard.any()
+    assert not next(ordered_batches(silent, silent.held_out, 5, 4)).heard.any()
+
+
+def test_unprojected_colours_drawn_again_are_near_what_was_filmed(crops, head):
+    from dubplate_backend.texture.sampling import sample_texture
+
+    frames = crops.frames(crops.train)
+    face = frames.has(FACE)
+    pictures = [(frames.rgb[i], frames.uv[i], face[i]) for i in range(len(crops.train))]
+    texture, seen = unproject(pictures, head, 64)
+    assert torch.isfinite(texture).all() and 0.1 < seen.float().mean() < 0.9
+    drawn = sample_texture(texture, frames.uv, face)
+    error = (drawn - frames.rgb).abs().mean(dim=1)[face].mean()
+    mean_colour = frames.rgb.permute(0, 2, 3, 1)[face].mean(dim=0)
+    flat = (frames.rgb - mean_colour[None, :, None, None]).abs().mean(dim=1)[face].mean()
+    assert error < 0.4 * flat
