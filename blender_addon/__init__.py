@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import atexit
+
 import bpy
 
 from . import command, monitor, operators, panel, preferences, settings
 
 _CLASSES = (preferences.DubplatePreferences, *operators.CLASSES, *panel.CLASSES)
+_commands: list[object] = []  # handles of registered commands, without which they cannot be taken back
 
 
 def _draw_import(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
@@ -21,10 +24,13 @@ def register() -> None:
         bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
     _commands.append(bpy.utils.register_cli_command("dubplate", command.main))
+    # Blender disables add-ons when it quits; the bpy package does not, and crashes on classes that are left.
+    atexit.register(unregister)
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled: nothing of it stays, and a backend started here ends."""
+    atexit.unregister(unregister)
     monitor.close_session()
     while _commands:
         bpy.utils.unregister_cli_command(_commands.pop())
@@ -32,6 +38,3 @@ def unregister() -> None:
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     settings.unregister()
-
-
-_commands: list[object] = []  # handles of the registered commands, needed to unregister them

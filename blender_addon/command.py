@@ -27,6 +27,9 @@ from .request import Choice
 from .session import RenderRequest
 
 
+_UNFINISHED_PERCENT = 99.0
+
+
 class Terminated(BaseException):
     """SIGTERM: a farm stops the task. No Exception, so that nothing on the way takes it for a failure of its own."""
 
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         with _terminated_by_sigterm():
             return _render(options)
     except DubplateError as error:
-        print(f"openjd_fail: {error.message}", flush=True)
+        print(f"openjd_fail: {error.message.splitlines()[0]}", flush=True)
         print(f"Error: {error.message}\n{error.hint}".rstrip(), file=sys.stderr, flush=True)
         return int(error.exit_code)
     finally:
@@ -96,10 +99,13 @@ class _Report:
     def __init__(self, request: RenderRequest) -> None:
         self._request = request
         self._saved: set[int] = set()
+        self._percent = 0.0
 
     def take_in(self, event: Message) -> None:
         if isinstance(event, JobProgress) and event.total:
-            print(f"openjd_progress: {100.0 * event.done / event.total:.1f}", flush=True)
+            # A job has stages that each count from nought; a scheduler's bar must not run backwards, nor end early.
+            self._percent = max(self._percent, min(100.0 * event.done / event.total, _UNFINISHED_PERCENT))
+            print(f"openjd_progress: {self._percent:.1f}", flush=True)
             print(f"openjd_status: {event.stage} {event.done}/{event.total}", flush=True)
         elif isinstance(event, JobFrame):
             self._say_saved(event.frame)
