@@ -35,21 +35,21 @@ class Weights:
     shape: float = 1.0
     expression: float = 1.0
     eyelids: float = 0.6
-    jaw_open_rad: float = 0.30
+    jaw_open_rad: float = 0.60
     jaw_shut_rad: float = 0.03  # closing beyond shut teeth
     jaw_twist_rad: float = 0.05  # about the two other axes
     # The jaw opens the mouth: what the expression alone adds to the lips' gap and to the chin's drop.
-    gap_by_expression_m: float = 0.003
-    chin_by_expression_m: float = 0.0015
+    gap_by_expression_m: float = 0.001
+    chin_by_expression_m: float = 0.0006
 
     # Change of velocity from frame to frame at 25 frames a second; other rates by the square root of the time, as of a
     # velocity that wanders (Bar-Shalom et al. 2001, Estimation with Applications to Tracking and Navigation, 6.2.2).
-    turn_change_rad: float = 0.006
-    shift_change_m: float = 0.0015
-    depth_change_m: float = 0.004
-    jaw_change_rad: float = 0.04
+    turn_change_rad: float = 0.003
+    shift_change_m: float = 0.0008
+    depth_change_m: float = 0.0015
+    jaw_change_rad: float = 0.02
     jaw_twist_change_rad: float = 0.01
-    expression_change: float = 0.5
+    expression_change: float = 0.2
     eyelids_change: float = 0.5
 
     def with_known_focal(self, per_diagonal: float) -> Weights:
