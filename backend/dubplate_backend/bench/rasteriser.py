@@ -7,7 +7,7 @@ from torch.nn.functional import grid_sample
 from dubplate_backend.bench.figure import Figure, least_seconds
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.raster.fragments import fragments_from_ids
-from dubplate_backend.raster.rasterise import Backend, available_backends, rasterise
+from dubplate_backend.raster.rasterise import Backend, available_backends, rasterise, visible_faces
 from dubplate_backend.texture.neural_texture import NeuralTexture
 from dubplate_backend.texture.sampling import interpolate_uv
 
@@ -16,17 +16,18 @@ SIZES = ((1, 256), (5, 256), (1, 512))
 
 
 def rasteriser(stage: Stage) -> list[Figure]:
-    """Milliseconds to fragments, forward and with backward, by each backend; and to sample the neural texture."""
+    """Milliseconds to find the faces, by each backend; to the fragments and their gradients; to sample the texture."""
     figures = []
     for batch, size in SIZES:
         label = f"{batch}x{size}"
         screen = stage.screen(batch, size)
         times = {
-            backend: 1e3 * least_seconds(lambda b=backend, s=screen, n=size: rasterise(s, stage.head.faces, n, n, b))
+            backend: 1e3
+            * least_seconds(lambda b=backend, s=screen, n=size: visible_faces(s, stage.head.faces, n, n, b))
             for backend in available_backends()
         }
         figures += _by_backend(label, times)
-        ids = rasterise(screen, stage.head.faces, size, size).pix_to_face
+        ids = visible_faces(screen, stage.head.faces, size, size)
         moving = screen.clone().requires_grad_()
         share = float((ids >= 0).float().mean())
 
@@ -38,6 +39,13 @@ def rasteriser(stage: Stage) -> list[Figure]:
         forward = 1e3 * least_seconds(lambda s=screen, i=ids: fragments_from_ids(s, stage.head.faces, i))
         figures += [
             Figure(f"rasteriser.coverage.{label}", 100 * share, "%"),
+            Figure(
+                f"rasteriser.fragments.{label}",
+                forward,
+                "ms",
+                forward / times[Backend.NUMBA],
+                "times finding the faces",
+            ),
             Figure(f"rasteriser.fragments_backward.{label}", backward, "ms", backward / forward, "times its forward"),
         ]
     return figures + _texture(stage)

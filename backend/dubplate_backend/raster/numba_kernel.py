@@ -2,18 +2,17 @@
 """The CPU rasteriser: which face is seen in each pixel.
 
 Rows are cut into bands; each band walks all faces in order of their ids and keeps the nearest, a tie going to the
-lower id, so the picture does not depend on how many threads share the bands.  The bands run on plain threads with
-the interpreter's lock released, and not on numba's own pool, which must not be entered from two threads or after a
-fork.  The arithmetic is written as in `torch_kernel`, operation for operation, in float32: both give the same ids.
+lower id, so the picture does not depend on how many threads share the bands.  The arithmetic is written as in
+`torch_kernel`, operation for operation, in float32: both give the same ids.
 """
-
-from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
 import torch
 from numpy import ndarray
 from torch import Tensor
+
+from dubplate_backend.raster.threads import in_threads
 
 _BAND_ROWS = 32
 """Rows of a band: few enough that bands spread over threads evenly, enough that walking all faces is cheap."""
@@ -35,13 +34,11 @@ def rasterise_numba(screen: Tensor, faces: Tensor, height: int, width: int, z_ne
         image, top = band
         _draw_band(points[image], corners, ids[image], top, min(top + _BAND_ROWS, height), *limits)
 
-    workers = min(torch.get_num_threads(), len(bands))
-    if workers <= 1 or ids.size <= _INLINE_PIXELS:
+    if ids.size <= _INLINE_PIXELS:
         for band in bands:
             draw(band)
     else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(draw, bands))
+        in_threads(draw, bands)
     return torch.from_numpy(ids)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from dubplate_backend.raster.camera import Z_NEAR
 from dubplate_backend.raster.fragments import Fragments, fragments_from_ids, interpolate
 
-__all__ = ["Backend", "available_backends", "choose_backend", "interpolate", "rasterise"]
+__all__ = ["Backend", "available_backends", "choose_backend", "interpolate", "rasterise", "visible_faces"]
 
 MIN_DOUBLE_AREA_PX = 1e-8
 """px^2.  Faces whose doubled screen area is not above it have no inside."""
@@ -45,14 +45,23 @@ def rasterise(
 
     Raises ValueError for an unknown backend or wrong shapes, ImportError where the one asked for is not installed.
     """
+    return fragments_from_ids(screen, faces, visible_faces(screen, faces, height, width, backend))
+
+
+def visible_faces(
+    screen: Tensor, faces: Tensor, height: int, width: int, backend: Backend | str = Backend.AUTO
+) -> Tensor:
+    """The ids alone, where no more is asked for: pix_to_face [B, H, W] int64, -1 where nothing is drawn.
+
+    Arguments and errors are those of `rasterise`, whose fragments take several times as long.
+    """
     if screen.dim() != 3 or screen.shape[-1] != 3 or faces.dim() != 2 or faces.shape[-1] != 3:
         raise ValueError(
             f"screen must be [B, V, 3] and faces [F, 3]; they are {tuple(screen.shape)} and {tuple(faces.shape)}"
         )
     kernel = _kernel(choose_backend(backend, screen.device))
     with torch.no_grad():
-        pix_to_face = kernel(screen, faces, height, width, Z_NEAR, MIN_DOUBLE_AREA_PX)  # [B, H, W]
-    return fragments_from_ids(screen, faces, pix_to_face)
+        return kernel(screen, faces, height, width, Z_NEAR, MIN_DOUBLE_AREA_PX)
 
 
 def choose_backend(backend: Backend | str, device: torch.device) -> Backend:

@@ -18,16 +18,29 @@ def interpolate_uv(fragments: Fragments, uv: Tensor, faces_uv: Tensor) -> Tensor
 
 
 def sample_texture(texels: Tensor, uv: Tensor, covered: Tensor) -> Tensor:
-    """texels: [C, S, S].   uv: [B, H, W, 2].   covered: [B, H, W] bool.   Returns [B, C, H, W], zero where not covered.
+    """Features at every pixel, bilinear between texels; beyond the texture its border repeats.
 
-    Only covered pixels are looked up; beyond the edge of the texture its border repeats.
+    texels: [C, S, S].   uv: [B, H, W, 2].   covered: [B, H, W] bool.
+    Returns [B, C, H, W] in channels_last memory, zero where not covered.  Differentiable to texels and uv.
     """
     batch, height, width, _ = uv.shape
-    pixel = torch.nonzero(covered.flatten()).squeeze(-1)  # [N]
-    points = uv.reshape(-1, 2)[pixel]  # [N, 2]
-    grid = torch.stack([2.0 * points[:, 0] - 1.0, 1.0 - 2.0 * points[:, 1]], dim=-1)  # [N, 2]
-    texture = texels[None].contiguous(memory_format=torch.channels_last)
-    values = grid_sample(texture, grid[None, None], padding_mode="border", align_corners=False)  # [1, C, 1, N]
-    picture = texels.new_zeros((batch * height * width, texels.shape[0]))
-    picture = picture.index_copy(0, pixel, values[0, :, 0].T)
-    return picture.view(batch, height, width, -1).permute(0, 3, 1, 2)
+    if texels.device.type == "cpu" and texels.dtype in (torch.float32, torch.float64):
+        from dubplate_backend.texture.numba_sampling import NumbaSampling  # numba takes half a second to import
+
+        by_texel = texels.permute(1, 2, 0).contiguous()  # [S, S, C]; a view where stored so
+        flat = uv.to(texels.dtype).reshape(-1, 2).contiguous(), covered.reshape(-1).contiguous()
+        values = NumbaSampling.apply(by_texel, *flat)  # [P, C]
+    else:
+        values = sample_covered(texels, uv.to(texels.dtype).reshape(-1, 2), covered.reshape(-1))
+    return values.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def sample_covered(texels: Tensor, uv: Tensor, covered: Tensor) -> Tensor:
+    """The same by torch's own sampler, on any device: the reference.
+
+    texels: [C, S, S].   uv: [P, 2].   covered: [P] bool.   Returns [P, C].
+    """
+    pixel = torch.nonzero(covered).squeeze(-1)  # [N]
+    grid = uv[pixel] * uv.new_tensor([2.0, -2.0]) + uv.new_tensor([-1.0, 1.0])  # [N, 2]
+    values = grid_sample(texels[None], grid[None, None], padding_mode="border", align_corners=False)  # [1, C, 1, N]
+    return texels.new_zeros((len(uv), texels.shape[0])).index_copy(0, pixel, values[0, :, 0].T)
