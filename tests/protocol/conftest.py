@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_backend import Backend, RawSocket, running, write_small_shot
+from small_backend import Backend, RawSocket, running, write_empty_shot, write_random_actor
 
 from blender_addon.client import Client
 from dubplate_backend.server.models import Models
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.connection import Connection
 from dubplate_shared.shot import HeadIdentity
+from small_shot import write_small_shot
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +30,20 @@ def root(tmp_path_factory: pytest.TempPathFactory, models: Models) -> Path:
     stranger: both of another head model.
     """
     root = tmp_path_factory.mktemp("root")
-    write_small_shot(root / "man.dubshot", models.head_identity)
-    write_small_shot(root / "stranger.dubshot", HeadIdentity("flame2023", "ab" * 32))
+    write_empty_shot(root / "man.dubshot", models.head_identity)
+    write_empty_shot(root / "stranger.dubshot", HeadIdentity("flame2023", "ab" * 32))
     for name, head in (("man", models.head_identity), ("stranger", HeadIdentity("flame2023", "ab" * 32))):
         (root / f"{name}.dubactor").mkdir()
         ActorInfo(name, "neural_texture", "draft", head).save(root / f"{name}.dubactor")
+    return root
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory, models: Models) -> Path:
+    """A root with small.dubshot, footage and all, and small.dubactor of the draft size."""
+    root = tmp_path_factory.mktemp("studio")
+    write_small_shot(root, models.head)
+    write_random_actor(root / "small.dubactor", models.head)
     return root
 
 

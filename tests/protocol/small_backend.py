@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 import zmq
 
 from blender_addon.client import Client
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.renderers.neural_texture.generator import Generator
+from dubplate_backend.renderers.neural_texture.weights import save_weights
+from dubplate_backend.renderers.presets import DRAFT
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
 from dubplate_backend.server.server import Server
+from dubplate_shared.actor import ActorInfo
 from dubplate_shared.connection import Connection
 from dubplate_shared.protocol import Envelope, pack, unpack
 from dubplate_shared.shot import HeadIdentity, PlateSource, Rate, ShotInfo, write_shot
@@ -56,7 +62,7 @@ def running(folder: Path, models: Models, root: Path) -> Iterator[Backend]:
             thread.join()
 
 
-def write_small_shot(path: Path, head: HeadIdentity) -> None:
+def write_empty_shot(path: Path, head: HeadIdentity) -> None:
     count = FRAMES
 
     def zeros(*shape: int) -> np.ndarray:
@@ -86,6 +92,19 @@ def write_small_shot(path: Path, head: HeadIdentity) -> None:
         "man", count, Rate(25), 64, 48, PlateSource("video", "man.mp4", "srgb_rec709_display"), head
     )  # fmt: skip
     write_shot(path, info, track, zeros(count, 2, 3), None)
+
+
+def write_random_actor(folder: Path, head: HeadModel) -> None:
+    """An actor of the draft size who was never taught: its weights are noise, drawn and composited like any other's."""
+    generator = Generator(DRAFT)
+    noise = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weights in generator.parameters():
+            weights += 0.05 * torch.randn(weights.shape, generator=noise)
+    texels = torch.randn(DRAFT.texture_channels, DRAFT.texture_size, DRAFT.texture_size, generator=noise)
+    folder.mkdir()
+    save_weights(folder, texels, generator)
+    ActorInfo(folder.stem, "neural_texture", DRAFT.name, HeadIdentity(head.kind, head.sha256)).save(folder)
 
 
 class RawSocket:

@@ -212,6 +212,8 @@ class Jobs:
         except Exception as error:  # a defect in one job must not end the worker
             log.exception("job %s failed", job.id)
             return self._end(job, JobState.FAILED, JobFailed(job.id, ErrorInfo.of(error)))
+        total = len(job.work.frames)
+        self._progress(job, Progress(total, total, job.progress.stage))  # plates that stood already are no steps
         return self._end(job, JobState.FINISHED, JobFinished(job.id, manifest))
 
     def _end(self, job: _Job, state: JobState, message: Message) -> Message:
