@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FEWEST_PIXELS = 200  # below that, a ring says nothing about colour
+FEWEST_PIXELS = 50  # below that, a ring says nothing about colour
 MOST_PIXELS = 20_000  # evenly spaced samples are as good as all, and quick at 4K
 ITERATIONS = 12
 TUKEY = 4.685  # standard deviations; 95 % efficient on normal errors (Beaton and Tukey 1974)
