@@ -75,7 +75,7 @@ def _hair(head: HeadModel, points: Tensor, landmarks: Tensor) -> Tensor:
     chin, temple = landmarks[CHIN], landmarks[127]
     back = (temple[2] - points[:, 2]).clamp(min=0)
     line = temple[1] - 4 - 0.62 * (back - 22).clamp(min=0, max=105)
-    above = torch.sigmoid((points[:, 1] - line) / 2.5)
+    above = torch.sigmoid((points[:, 1] - line) / 6)
     behind = torch.sigmoid((landmarks[10, 2] - 10 - points[:, 2] + 0.9 * (points[:, 1] - landmarks[10, 1])) / 3)
     return above * behind * head.masks["scalp"] * (points[:, 1] > chin[1])
 

@@ -10,6 +10,7 @@ from dubplate_backend.head.model import EXPRESSION_COMPONENTS, SHAPE_COMPONENTS,
 from dubplate_backend.head.standin.topology import face_triangles, mirror_pairs
 from dubplate_shared.controls import CONTROL_NAMES
 
+JAW_JOINT = 2
 EFFORT_MM = 0.35
 """Landmark error that is worth one standard deviation of a component: keeps solutions natural."""
 MM = 1e-3
@@ -61,7 +62,9 @@ def _lips_closing(head: HeadModel, landmarks: Tensor, pairs: np.ndarray) -> tupl
     jaw = torch.tensor([[CLOSED_JAW_RAD, 0, 0]], dtype=head.template.dtype)
     nothing = (head.template.new_zeros(SHAPE_COMPONENTS), head.template.new_zeros(EXPRESSION_COMPONENTS))
     opened = head.landmarks(head.vertices(*nothing, jaw))[0].double()
-    index, moves = lips_closing(landmarks.numpy(), opened.numpy(), pairs)
+    share = head.skin_weights[head.faces[head.landmark_faces], JAW_JOINT]  # [468, 3]
+    share = (share * head.landmark_barycentrics).sum(-1).double()
+    index, moves = lips_closing(landmarks.numpy(), opened.numpy(), share.numpy(), pairs)
     return torch.from_numpy(index), torch.from_numpy(moves)
 
 

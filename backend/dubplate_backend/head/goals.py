@@ -2,7 +2,7 @@
 """What each semantic control does to MediaPipe's landmarks, on any head.
 
 A goal says by how many millimetres landmarks move at the control's full value: x outward from the middle, y up, z
-forward. Ranges are of adults' lip and brow movements.  Landmark numbers: MediaPipe FaceMesh's, see dubplate_shared.landmarks.
+forward. Ranges are of adults' lip and brow movements.  Landmark numbers: MediaPipe FaceMesh's.
 """
 
 from dataclasses import dataclass
@@ -174,13 +174,13 @@ GOALS = (
     Goal(
         "funnel",
         (
-            (CORNER, (-7.5, -0.3, 5.0)),
+            (CORNER, (-8.5, -0.3, 5.5)),
             (UPPER_SIDE, (-4.2, 1.8, 6.0)),
             (LOWER_SIDE, (-4.2, -2.4, 5.5)),
-            (UPPER_LINE, (-0.6, 3.0, 6.8)),
-            (LOWER_LINE, (-0.6, -4.2, 6.2)),
-            (UPPER_EDGE, (-0.6, 2.8, 7.2)),
-            (LOWER_EDGE, (-0.6, -3.8, 6.6)),
+            (UPPER_LINE, (-0.6, 2.2, 7.2)),
+            (LOWER_LINE, (-0.6, -3.2, 6.8)),
+            (UPPER_EDGE, (-0.6, 2.2, 7.6)),
+            (LOWER_EDGE, (-0.6, -3.0, 7.2)),
             (UPPER_EDGE_SIDE, (-4.2, 1.9, 6.2)),
             (LOWER_EDGE_SIDE, (-4.2, -2.2, 5.6)),
             ((164, 167), (0, 1.0, 3.2)),
@@ -260,7 +260,7 @@ GOALS = (
     Goal("lips_forward", FORWARD),
 )
 """The stand-in's leading expression components, in this order; those beyond the controls serve the tracker.
-Three have no table: lips_close undoes the jaw (see `lips_closing`), blinks close the lids, mouth_left is a plain shift."""
+Some have no table: lips_close undoes the jaw (`lips_closing`), blinks close the lids, mouth_left is a plain shift."""
 
 CLOSED_JAW_RAD = np.radians(10)
 """`lips_close` at 1 seals the lips of a jaw that is open this far."""
@@ -294,30 +294,37 @@ def displacements(goal: Goal, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray
     for group, move in goal.moves:
         for point in group:
             for landmark, side in ((point, -1), (int(pairs[point]), 1)):
-                if goal.side == "both" or (goal.side == "left") == (side > 0):
-                    on_midline = landmark == pairs[landmark]
+                on_midline = landmark == pairs[landmark]
+                if goal.side == "both" or on_midline or (goal.side == "left") == (side > 0):
                     places[landmark] = np.array(move) * [0 if on_midline else side, 1, 1]
+                else:
+                    places[landmark] = np.zeros(3)  # the other side stays
     return np.array(list(places)), np.array(list(places.values()))
 
 
-def lips_closing(rest: np.ndarray, opened: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lips_closing(
+    rest: np.ndarray, opened: np.ndarray, jaw_share: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The goal of lips_close: each pair of lip points meets again after the jaw has parted them.
 
-    rest, opened: [468, 3] landmarks with the jaw at 0 and at CLOSED_JAW_RAD, any unit.   Returns [N] and [N, 3].
+    rest, opened: [468, 3] landmarks with the jaw at 0 and at CLOSED_JAW_RAD, any unit.   jaw_share: [468] the jaw's skin
+    weights.   pairs: [468] mirror partners.   Returns [N] and [N, 3]: displacements at rest, which the jaw then turns.
     """
-    gap = opened - rest
+    apart = opened - rest
     places: dict[int, np.ndarray] = {}
-    for group in (STILL, EYES_STILL, BROWS_STILL, NOSE_STILL):
-        for point in group:
-            places[point] = places[int(pairs[point])] = np.zeros(3)
     for upper, lower in INNER_LIP_PAIRS:
-        apart = gap[lower] - gap[upper]
-        places[upper], places[lower] = UPPER_LIP_SHARE * apart, (UPPER_LIP_SHARE - 1) * apart
+        gap = apart[lower] - apart[upper]
+        places[upper], places[lower] = UPPER_LIP_SHARE * gap, (UPPER_LIP_SHARE - 1) * gap
     for inner, outers in LIP_FOLLOWERS.items():
         for outer in outers:
             places[outer] = FOLLOW * places[inner]
             places[int(pairs[outer])] = FOLLOW * places[int(pairs[inner])]
-    for corner in (78, 61):
-        places[corner] = places[int(pairs[corner])] = np.zeros(3)
     places[18], places[200] = 0.55 * places[17], 0.15 * places[17]
+    s, c = np.sin(CLOSED_JAW_RAD), np.cos(CLOSED_JAW_RAD)
+    turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    for point, move in places.items():
+        blended = np.eye(3) + jaw_share[point] * (turn - np.eye(3))
+        places[point] = np.linalg.solve(blended, move)
+    for point in (*STILL, *EYES_STILL, *BROWS_STILL, *NOSE_STILL, 78, 61):
+        places[point] = places[int(pairs[point])] = np.zeros(3)
     return np.array(list(places)), np.array(list(places.values()))

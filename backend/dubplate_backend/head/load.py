@@ -2,6 +2,7 @@
 """Loading head models: the stand-in, built once and cached, or the user's own FLAME files."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +37,19 @@ def load_head(spec: str | None = None) -> HeadModel:
 def load_standin() -> HeadModel:
     """The stand-in, from the cache or built in seconds.  An unreadable or foreign cache is built anew."""
     sha256 = recipe_sha256()
-    path = cache_folder() / f"{VERSION.replace('/', '-')}-{recipe_source_sha256()[:16]}.npz"
+    path = standin_cache()
     try:
         return _standin_from(load_npz(path), sha256)
     except (DubplateError, KeyError, TypeError, ValueError):
         arrays = build_arrays()
-        try:
+        with suppress(OutputNotWritable):  # costs seconds at the next start, no more
             save_npz(path, arrays)
-        except OutputNotWritable:
-            pass  # costs seconds at the next start, no more
         return _standin_from(arrays, sha256)
+
+
+def standin_cache() -> Path:
+    """The file that keeps the built stand-in; another recipe has another name."""
+    return cache_folder() / f"{VERSION.replace('/', '-')}-{recipe_source_sha256()[:16]}.npz"
 
 
 def cache_folder() -> Path:

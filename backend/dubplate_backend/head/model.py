@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head model: arrays with FLAME's parameter layout, whoever made them, and what is computed from them.
 
-Head space: metres, Y up, Z out of the face, X to the subject's left.  Source of the model: Li et al. 2017, FLAME, eq. 1-4.
+Head space: metres, Y up, Z out of the face, X to the subject's left.  Source: Li et al. 2017, FLAME, eq. 1-4.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -129,8 +129,8 @@ class HeadModel:
         """Refuse data of another head model.  Raises HeadModelMismatch."""
         if sha256 != self.sha256:
             raise HeadModelMismatch(
-                f"{what} was made on another head model ({sha256[:12]}) than the one loaded ({self.kind} {self.sha256[:12]})",
-                hint="load the head model that it was made on with --head or $DUBPLATE_HEAD, or make it again on this one",
+                f"{what} was made on another head model ({sha256[:12]}) than {self.kind} ({self.sha256[:12]}), which is loaded.",
+                hint="Load the head model that it was made on with --head or $DUBPLATE_HEAD, or make it again on this one.",
             )
 
     def rig(self, shape: Tensor) -> Rig:

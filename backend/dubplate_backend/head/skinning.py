@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linear blend skinning with pose correctives.  Source: Li et al. 2017, FLAME, eq. 1-4; Loper et al. 2015, SMPL, eq. 2-9."""
+"""Linear blend skinning with pose correctives.  Source: Li et al. 2017, FLAME, eq. 1-4; Loper et al. 2015, SMPL."""
 
 import torch
 from torch import Tensor

@@ -2,24 +2,23 @@
 """The stand-in head, put together: outer skin, interiors, eyes, teeth; weights; shape and expression components."""
 
 import hashlib
-from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 
 import numpy as np
 
-from dubplate_backend.head.goals import CLOSED_JAW_RAD, GOALS, JAW_OPEN_RAD, lips_closing
-from dubplate_backend.head.standin import atlas, expressions, regions, skin_layout
+from dubplate_backend.head.goals import GOALS, JAW_OPEN_RAD
+from dubplate_backend.head.standin import atlas, regions, skin_layout
 from dubplate_backend.head.standin.ears import ear
+from dubplate_backend.head.standin.expressions import DEVIATION, expression_basis
 from dubplate_backend.head.standin.face import Skin, build_skin
-from dubplate_backend.head.standin.gaussian_process import Kernel, Scale, components, spread
 from dubplate_backend.head.standin.interior import eyeball, lid_edges, mouth_lining
 from dubplate_backend.head.standin.lids import closing as lids_closing
+from dubplate_backend.head.standin.shapes import shape_basis
 from dubplate_backend.head.standin.surface import Surface, join
 from dubplate_backend.head.standin.teeth import build_teeth
 from dubplate_backend.head.standin.topology import POINTS, face_triangles, mirror_pairs
 from dubplate_backend.head.standin.weights import (
-    JAW_JOINT_MM,
     jaw_share,
     joint_places,
     pose_correctives,
@@ -33,8 +32,6 @@ VERSION = "standin/1"
 """Raise it with every change of the recipe: codes of one version do not fit another."""
 MM = 1e-3
 LEFT_TRAGUS = 454
-KERNEL_JAW_RAD = np.radians(24)
-"""The mouth is this far open where distances for expressions are taken."""
 
 
 def recipe_sha256() -> str:
@@ -78,8 +75,8 @@ def build_arrays() -> dict[str, np.ndarray]:
 
     lids = np.zeros((len(points), 3, 2))
     lids[: len(skin.points)] = lids_closing(skin, pairs, origins)
-    shape = shape_basis(surface, skin, masks)
-    expression = expression_basis(surface, skin, masks, pairs, jaw, lids)
+    shape = shape_basis(surface, skin)
+    expression = expression_basis(surface, skin, pairs, jaw, lids)
     landmark_faces, barycentrics = embedding(surface.triangles)
     arrays = {
         "template": points * MM,
@@ -108,7 +105,7 @@ def controls() -> tuple[np.ndarray, np.ndarray]:
         if control == "jaw_open":
             jaw[k, 0] = JAW_OPEN_RAD
         else:
-            expression[k, names.index(control)] = 1 / expressions.DEVIATION
+            expression[k, names.index(control)] = 1 / DEVIATION
     return expression, jaw
 
 
@@ -180,63 +177,3 @@ def embedding(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     corners = triangles.ravel()
     faces = np.array([np.argmax(corners == point) for point in range(POINTS)]) // 3
     return faces, (triangles[faces] == np.arange(POINTS)[:, None]).astype(np.float64)
-
-
-def shape_basis(surface: Surface, skin: Skin, masks: dict[str, np.ndarray]) -> np.ndarray:
-    """[V, 3, 300] millimetres: smooth at several scales, finest in the face; eyes and teeth keep their form."""
-    points, anchors = surface.points, regions.anchors(surface, skin)
-    origin = np.array([0, 0, -60.0])
-    face = Scale(2.4, lambda p: regions.face_strength(p + origin))
-    kernel = Kernel(
-        80.0,
-        (
-            Scale(3.2),
-            face,
-            replace(face, deviation_mm=1.5),
-            Scale(0.9, lambda p: regions.front_strength(p + origin, skin)),
-        ),
-        affine=0.035,
-    )
-    outer = skin.points[: skin.outer_count]
-    right = np.flatnonzero(outer[:, 0] >= -1e-6)
-    chosen = right[spread(outer[right], 650, 0.35 + regions.face_strength(outer[right]))]
-    moving = components(kernel, outer[chosen] - origin, points - origin, 300, lopsided=0.25)
-    return anchors.coherent(moving)
-
-
-def expression_basis(
-    surface: Surface, skin: Skin, masks: dict[str, np.ndarray], pairs: np.ndarray, jaw: np.ndarray, lids: np.ndarray
-) -> np.ndarray:
-    """[V, 3, 100] millimetres: the named directions, then local variation; eyes, teeth and tongue stay."""
-    open_points = mouth_open(surface.points, jaw, KERNEL_JAW_RAD)
-    soft = np.zeros(len(surface.points), bool)
-    soft[: len(skin.points)] = True
-    landmarks = surface.points[:POINTS]
-    closing = lips_closing(landmarks, mouth_open(landmarks, jaw[:POINTS], CLOSED_JAW_RAD), pairs)
-    named = expressions.named_displacements(open_points[:POINTS], open_points, pairs, lids, closing)
-    named *= np.where(soft, regions.expression_strength(surface.points, 40.0), 0)[:, None, None]
-    for k, goal in enumerate(GOALS):
-        if goal.name.startswith("blink"):
-            named[..., k] = lids[..., 0 if goal.name.endswith("L") else 1]
-    named *= expressions.DEVIATION
-    count = 100 - named.shape[2]
-    outer = open_points[: skin.outer_count]
-    right = np.flatnonzero(
-        (outer[:, 0] >= -1e-6) & (regions.expression_strength(surface.points[: skin.outer_count], 12.0) > 0.05)
-    )
-    strength = regions.VariationStrength(mouth_middle=(open_points[13] + open_points[14]) / 2, chin=open_points[CHIN])
-    chosen = right[spread(outer[right], 520, strength.density(outer[right]))]
-    local = expressions.variation(
-        outer[chosen], open_points, {"broad": strength.broad, "middle": strength.middle, "fine": strength.fine}, count
-    )
-    local *= np.where(soft, 1, 0)[:, None, None]
-    local = expressions.without(local, mouth_open(surface.points, jaw, expressions.SMALL_RAD) - surface.points)
-    return np.concatenate([named, local], -1)
-
-
-def mouth_open(points: np.ndarray, jaw: np.ndarray, angle: float) -> np.ndarray:
-    """The head with its jaw turned open, by the jaw's share alone.   [V, 3], [V], radians -> [V, 3]."""
-    s, c = np.sin(angle), np.cos(angle)
-    turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-    turned = (points - JAW_JOINT_MM) @ turn.T + JAW_JOINT_MM
-    return points + jaw[:, None] * (turned - points)

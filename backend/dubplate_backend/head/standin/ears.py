@@ -17,16 +17,14 @@ TILT_RAD = np.radians(14)
 COLUMNS = 20
 # Rings from the concha out over the rim and down the back: share of the outline, rise of the relief in millimetres.
 RELIEF = (
-    (0.12, -7.5), (0.34, -6.5), (0.50, 0.2), (0.62, 1.4), (0.76, -0.8), (0.88, 1.6), (0.96, 2.6), (1.0, 1.6), (0.98, -0.2),
-    (0.86, -2.4), (0.60, -7.0), (0.36, -12.0),
+    (0.12, -7.5), (0.34, -6.5), (0.50, 0.2), (0.62, 1.4), (0.76, -0.8), (0.88, 1.6), (0.96, 2.6), (1.0, 1.6),
+    (0.98, -0.2), (0.86, -2.4), (0.60, -7.0), (0.36, -12.0),
 )  # fmt: skip
 
 
 def ear(tragus: Points) -> Surface:
     """The subject's left ear.   tragus: [3] millimetres, on the left side of the head."""
-    turn = (
-        -2 * np.pi * np.arange(COLUMNS) / COLUMNS
-    )  # from the front, clockwise seen from the left: forward, down, back, up
+    turn = -2 * np.pi * np.arange(COLUMNS) / COLUMNS
     forward, up = np.cos(turn), np.sin(turn)
     # An egg: broad above, narrow at the lobe.
     half_height, half_breadth = HEIGHT_MM / 2, BREADTH_MM / 2

@@ -93,12 +93,6 @@ def components(kernel: Kernel, samples: Points, at: Points, count: int, lopsided
     return basis
 
 
-def regress(kernel: Kernel, known: Points, values: np.ndarray, at: Points, noise_mm: float = 0.05) -> np.ndarray:
-    """The most likely smooth displacement through given ones.   known [N, 3], values [N, 3] -> [V, 3] at `at` [V, 3]."""
-    system = kernel(known, known) + noise_mm**2 * np.eye(len(known))
-    return kernel(at, known) @ np.linalg.solve(system, values)
-
-
 def spread(points: Points, count: int, density: np.ndarray) -> np.ndarray:
     """Indices of `count` points far from each other, closer where density [N] is higher (farthest-point sampling)."""
     chosen = [int(np.argmax(points[:, 2]))]

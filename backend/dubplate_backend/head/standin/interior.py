@@ -24,7 +24,7 @@ LINING = np.array(
 """Profile of the lining from the lips' contact to the throat: lips about 6 mm thick, a vestibule, the oral cavity."""
 THROAT_MM = -64.0
 LID_EDGE = ((0.15, 2.2, 0.0), (0.5, 5.0, 14.0), (2.4, 9.0, 34.0))
-"""Rings of a lid's edge: clearance of the ball [mm], how far a margin off the ball may draw in [mm], turn off the axis [deg]."""
+"""Rings of a lid's edge: clearance of the ball [mm], most that a margin off the ball draws in [mm], turn outward [deg]."""
 
 IRIS_MM = 5.9
 """Half the visible iris' breadth, 11.7 mm.  Source: Rufer et al. 2005 (white to white)."""
@@ -81,7 +81,7 @@ def lid_edges(skin: Skin, eye: int, first: int) -> tuple[Points, Indices, Indice
 def eyeball(centre: Points) -> Surface:
     """An eyeball looking along +z, with its cornea, iris and pupil ringed by edges.   centre: [3]."""
     angle = np.radians(EYE_RINGS_DEG)
-    turn = -2 * np.pi * np.arange(EYE_COLUMNS) / EYE_COLUMNS
+    turn = 2 * np.pi * np.arange(EYE_COLUMNS) / EYE_COLUMNS
     limbus = np.arcsin(IRIS_MM / EYE_RADIUS_MM)
     bulge = CORNEA_MM * np.clip(1 - (angle / limbus) ** 2, 0, 1)  # the cornea stands out
     around = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)  # [N, 3]
@@ -94,7 +94,7 @@ def eyeball(centre: Points) -> Surface:
     )
     labels = {"iris": from_axis < np.degrees(limbus) + 0.5, "pupil": from_axis < EYE_RINGS_DEG[1] + 0.5}
     turn_uv, out = 2 * np.pi * surface.uv[:, 0], (1 - surface.uv[:, 1]) / 2  # the cylinder bent to a disc, iris amid
-    disc = 0.5 + out[:, None] * np.stack([np.cos(turn_uv), -np.sin(turn_uv)], 1)
+    disc = 0.5 + out[:, None] * np.stack([np.cos(turn_uv), np.sin(turn_uv)], 1)
     return replace(surface, uv=disc, labels=labels).labelled("eyes")
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from dubplate_backend.head.standin.topology import face_triangles, mirror_pairs
 
 BIOCULAR_MM = 89.0
-"""Mean breadth between the outer eye corners of adults.  Source: Farkas 1994, Anthropometry of the Head and Face, ex-ex:
-men 89.4 mm to 91.2 mm, women 86.8 mm to 87.8 mm, by population; their middle."""
+"""Mean breadth between the outer eye corners (ex-ex) of adults, men about 91 mm and women about 88 mm.
+Source: Farkas 1994, Anthropometry of the Head and Face."""
 CLOSED_LIP_GAP = 0.02
 """Lip gap over biocular breadth below which a mouth counts as closed: FaceMesh repeats to about 0.004."""
 MAX_YAW_RAD = np.radians(20)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The skin's wanted picture in the atlas: the face unrolled, the mouth magnified and opened, skull and neck as a margin.
+"""The skin's wanted picture in the atlas: the face unrolled, the mouth magnified and opened, skull and neck about it.
 
 Only a wish: where it folds over (nostrils, lids), `atlas.spring_layout` finds the nearest layout that does not.
 """

@@ -13,13 +13,13 @@ from dubplate_backend.head.standin.surface import Points
 HEAD_LENGTH_MM = 192.0
 HEAD_BREADTH_MM = 150.0
 MENTON_TO_VERTEX_MM = 225.0
-NECK_CIRCUMFERENCE_MM = 365.0
+NECK_CIRCUMFERENCE_MM = 374.0
 
 FULLNESS = 2.35
 """Exponent of the cranium's superellipsoid: a little squarer than an ellipsoid, as skulls are."""
 
 RINGS = 18
-NECK_BOTTOM_MM = 108.0
+NECK_BOTTOM_MM = 94.0
 """How far the neck's open end lies below the chin."""
 BLEND_MM = 26.0
 """Radius of the smooth unions between cranium, jaw and neck."""
@@ -46,8 +46,8 @@ class HeadSolid:
         axis = self.neck_bottom - self.neck_top
         along = np.clip((points - self.neck_top) @ axis / (axis @ axis), 0, None)
         from_axis = points - (self.neck_top + along[..., None] * axis)
-        flare = 60 * np.clip(along - 0.70, 0, None) ** 2
-        neck = np.linalg.norm(from_axis * [1.06, 1, 0.95], axis=-1) - self.neck_radius - flare
+        flare = 60 * np.clip(along - 0.70, 0, 0.35) ** 2
+        neck = np.linalg.norm(from_axis * [1.1, 1, 0.95], axis=-1) - self.neck_radius - flare
         return _smooth_min(_smooth_min(cranium, neck), jaw)
 
     def radius(self, directions: Points) -> np.ndarray:

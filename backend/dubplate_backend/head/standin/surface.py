@@ -68,7 +68,7 @@ def join(surfaces: Sequence[Surface]) -> Surface:
 def band_triangles(rows: Indices, lean: NDArray[np.bool_], closed: bool = True) -> Indices:
     """Triangles between rows of vertices.   rows: [R, N] vertex indices.   lean: [N] which diagonal each column takes.
 
-    The first row runs along the edges of the surface that the band extends; `closed` joins the last column to the first.
+    The first row follows the edges of the surface that the band extends; `closed` joins the last column to the first.
     """
     following = np.roll(rows, -1, 1)
     a, b, c, d = rows[:-1], following[:-1], rows[1:], following[1:]
@@ -84,7 +84,7 @@ def fan_triangles(ring: Indices, tip: int) -> Indices:
 
 
 def ball(rings: Points, tips: Points) -> Surface:
-    """A closed surface from rings [R, N, 3] between two tips [2, 3], the rings clockwise seen from the first tip.
+    """A closed surface from rings [R, N, 3] between two tips [2, 3]; rings run counter-clockwise seen from the first.
 
     Laid flat as a cylinder, one column repeated at the seam; each triangle at a tip ends in a point of its own.
     """

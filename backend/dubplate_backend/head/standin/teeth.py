@@ -38,8 +38,8 @@ ROWS, COLUMNS = 4, 8
 
 def build_teeth(lip_line: Points) -> Surface:
     """Both rows of teeth, gums and tongue behind a closed mouth.   lip_line: [3], the middle of the lips' contact."""
-    upper_front = lip_line + [0, -EDGE_BELOW_LIP_LINE_MM, -BEHIND_LIPS_MM]
-    lower_front = upper_front + [0, OVERBITE_MM, -OVERJET_MM]
+    upper_front = lip_line - np.array([0, EDGE_BELOW_LIP_LINE_MM, BEHIND_LIPS_MM])
+    lower_front = upper_front + np.array([0, OVERBITE_MM, -OVERJET_MM])
     return join(
         [
             row(upper_front, UPPER_ARCH, UPPER_WIDTHS, UPPER_HEIGHTS, 1)
@@ -77,10 +77,16 @@ def row(front: Points, arch: tuple[float, float], widths: tuple, heights: tuple,
         tooth = crown(width, height, depth, molar=k > 2)
         across = np.cross([0, 1, 0], normal)
         placed = tooth.points @ np.stack([across, [0, up, 0], normal])
-        raised = point + [0, up * (0.35 if k == 1 else 0.0) + up * 0.35 * max(0, k - 3), 0]
-        left = replace(tooth, points=placed + raised)
+        rise = 0.35 * (k == 1) + 0.35 * max(0, k - 3)  # laterals are shorter, and the row curves up behind
+        left = replace(tooth, points=placed + point + np.array([0, up * rise, 0]))
         if up < 0:
-            left = replace(left, triangles=left.triangles[:, [0, 2, 1]], uv_triangles=left.uv_triangles[:, [0, 2, 1]])
+            swap = [0, 2, 1]
+            left = replace(
+                left,
+                triangles=left.triangles[:, swap],
+                uv=[1, 0] + left.uv * [-1, 1],
+                uv_triangles=left.uv_triangles[:, swap],
+            )
         # Crowns lie side by side in the picture, this one and its mirror image about the middle.
         step = 1 / (2 * len(widths))
         teeth += [left.in_box(0.5 + k * step, 0, 0.5 + (k + 0.9) * step, 1)]
@@ -120,7 +126,7 @@ def crown(width: float, height: float, depth: float, molar: bool) -> Surface:
 
 def gum(front: Points, arch: tuple[float, float], height: float, up: int) -> Surface:
     """A rounded ridge that hides the roots."""
-    turn = -2 * np.pi * np.arange(8) / 8
+    turn = 2 * np.pi * np.arange(8) / 8
     along = np.linspace(-46, 46, 23) * arch[0] / UPPER_ARCH[0]
     point, normal = arch_points(front, arch, along)
     section = np.stack([np.cos(turn), np.sin(turn)], 1) * [3.9, 5.2]
@@ -133,7 +139,7 @@ def gum(front: Points, arch: tuple[float, float], height: float, up: int) -> Sur
 def tongue(lower_front: Points) -> Surface:
     """The tongue's body between the lower teeth, its tip just behind the incisors."""
     steps = np.linspace(0.05, 0.97, 11)
-    turn = -2 * np.pi * np.arange(12) / 12
+    turn = 2 * np.pi * np.arange(12) / 12
     depth = -7 - 47 * steps
     wide = 17.0 * np.sqrt(np.clip(1 - (1 - steps / 0.62) ** 2, 0, 1)) * (steps < 0.62) + 17.0 * (steps >= 0.62)
     thick = 2.2 + 5.5 * np.clip(steps / 0.6, 0, 1) ** 0.8
@@ -152,5 +158,5 @@ def tongue(lower_front: Points) -> Surface:
             for w, h, t, d in zip(wide, height, thick, depth, strict=True)
         ]
     )
-    tips = np.stack([rings[0].mean(0) + [0, 0, 1.2], rings[-1].mean(0) - [0, 0, 2]])
+    tips = np.stack([rings[0].mean(0) + np.array([0, 0, 1.2]), rings[-1].mean(0) - np.array([0, 0, 2])])
     return ball(rings, tips)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The triangles between MediaPipe's 468 face points, their mirror, and loops of a mesh.
 
-The table `face_triangles.csv` lists the triangles that the edges of MediaPipe's `FACEMESH_TESSELATION` close (Apache-2.0);
-the two eyes and the mouth are holes in it. Counter-clockwise seen from outside.
+The table `face_triangles.csv` lists the triangles that the edges of MediaPipe's `FACEMESH_TESSELATION` close
+(Apache-2.0), the right half made the mirror of the left; the two eyes and the mouth are holes in it. Counter-clockwise
+seen from outside.
 """
 
 from collections import defaultdict
@@ -27,7 +28,7 @@ def face_triangles() -> np.ndarray:
 
 
 def mean_face() -> np.ndarray:
-    """[468, 3] millimetres, x to the subject's left, y up, z out of the face: see `measure.py` for how it was measured."""
+    """[468, 3] millimetres, x to the subject's left, y up, z out of the face: measured by `measure.py`."""
     return table("mean_face.csv", np.float64)
 
 

@@ -106,6 +106,14 @@ def regressor_row(points: Points, among: np.ndarray, joint: Points) -> np.ndarra
     return row
 
 
+def mouth_open(points: Points, jaw: np.ndarray, angle: float) -> Points:
+    """Points with the jaw turned open, by the jaw's share alone.   [V, 3], [V], radians -> [V, 3]."""
+    s, c = np.sin(angle), np.cos(angle)
+    turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    turned = (points - JAW_JOINT_MM) @ turn.T + JAW_JOINT_MM
+    return points + jaw[:, None] * (turned - points)
+
+
 def pose_correctives(points: Points, jaw: np.ndarray, lids: np.ndarray) -> np.ndarray:
     """What plain skinning gets wrong, linear in R - I of neck, jaw and eyes: [V, 3, 36] millimetres.
 
