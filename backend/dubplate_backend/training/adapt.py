@@ -7,7 +7,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.renderers.base import Plates
 from dubplate_backend.renderers.neural_texture import renderer as neural_texture
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
 from dubplate_backend.renderers.neural_texture.weights import save_weights
@@ -128,6 +131,7 @@ def adapt(
         trainer, crops, budget, rows, checkpoint, lambda: elapsed_before + clock() - started, progress, stop
     )
     scores = evaluate(crops, trainer.draw, window=preset.window, batch=preset.batch_windows)
+    perceptual = "stand-ins" if vgg is None else f"{vgg.kind} {vgg.sha256}"
     info = ActorInfo(
         name=name or out.stem,
         renderer=neural_texture.NAME,
@@ -137,8 +141,7 @@ def adapt(
             {"name": shot.info.name, "sha256": crops_key(shot, preset), "frames": len(crop.train)}
             for shot, crop in zip(shots, crops, strict=True)
         ),
-        settings=asdict(settings)
-        | {"seed": seed, "vgg": None if vgg is None else {"kind": vgg.kind, "sha256": vgg.sha256}},
+        settings=_as_stored(settings) | {"seed": seed, "perceptual_weights": perceptual},
         metrics=scores.to_json() | {"iterations": trainer.iteration, "training_s": round(elapsed_s, 1)},
         consent=dict(consent) if consent is not None else dict(CONSENT_MISSING),
     )
@@ -178,14 +181,14 @@ def _crops(
     built = []
     for shot in shots:
         voice = shot.audio_path()
-        with ShotPlates(shot) as plates:
+        with _training_plates(shot) as plates:
             built.append(
                 build_crops(
                     shot,
                     work / "crops",
                     geometry=geometry,
                     preset=preset,
-                    plates=plates.net,
+                    plates=plates,
                     sound=None if voice is None else audio(voice),
                     held_out=settings.held_out,
                     reference_choices=settings.reference_choices,
@@ -194,6 +197,17 @@ def _crops(
                 )
             )
     return built
+
+
+@contextmanager
+def _training_plates(shot: Shot) -> Iterator[Plates]:
+    """Frame number -> plate. Of a video the pictures themselves, which spares most of the time that plates cost."""
+    if shot.info.plate.kind == "video":
+        with Footage.open(shot.plate_path()) as footage:
+            yield lambda frame: footage.frame(shot.index(frame))
+    else:
+        with ShotPlates(shot) as plates:
+            yield plates.net
 
 
 def _first_colours(crops: Sequence[ShotCrops], head: HeadModel, preset: Preset) -> torch.Tensor:
@@ -209,12 +223,17 @@ def _first_colours(crops: Sequence[ShotCrops], head: HeadModel, preset: Preset) 
     return unproject(pictures(), head, preset.texture_size)[0]
 
 
+def _as_stored(settings: AdaptSettings) -> dict[str, Any]:
+    """As JSON gives it back: lists for tuples."""
+    return dict(json.loads(json.dumps(asdict(settings))))
+
+
 def _run_key(shots: Sequence[Shot], preset: Preset, settings: AdaptSettings, seed: int, vgg: VggWeights | None) -> str:
     """A checkpoint is only gone on from by the same run: same data, sizes, settings, seed."""
     facts = {
         "shots": [crops_key(shot, preset) for shot in shots],
         "preset": asdict(preset),
-        "settings": asdict(settings),
+        "settings": _as_stored(settings),
         "seed": seed,
         "vgg": None if vgg is None else vgg.sha256,
     }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import to_camera, vertices_to_screen
+from dubplate_backend.raster.fragments import Fragments
 from dubplate_backend.raster.rasterise import interpolate, rasterise
 from dubplate_shared.track import Track
 
@@ -59,6 +60,21 @@ class HeadGeometry:
 
         crop: (T, 2, 3) of the shot.  expression: (100,).  jaw: (3,) axis-angle, radians.  eyes: (6,), None as filmed.
         """
+        fragments = self._fragments(track, crop, index, expression, jaw, eyes)
+        face = fragments.covered[0]  # [S, S]
+        uv = interpolate(fragments, self._face_uv)[0]
+        regions = {name: self._region(name, fragments) for name in self._face_regions}
+        return HeadView(uv.numpy(), face.numpy(), regions)
+
+    def _fragments(
+        self,
+        track: Track,
+        crop: npt.NDArray[np.float32],
+        index: int,
+        expression: npt.NDArray[np.float32],
+        jaw: npt.NDArray[np.float32],
+        eyes: npt.NDArray[np.float32] | None = None,
+    ) -> Fragments:
         head = self._shaped(track.shape)
         vertices = head.vertices(
             torch.zeros(1, 0),
@@ -70,13 +86,11 @@ class HeadGeometry:
         )  # [1, V, 3]
         camera = to_camera(vertices, _row(track.rotation[index]), _row(track.translation[index]))
         screen = vertices_to_screen(camera, _row(track.intrinsics[index]), _row(crop[index]), self.size)
-        fragments = rasterise(screen, head.faces, self.size, self.size)
-        ids = fragments.pix_to_face[0]  # [S, S]
-        face = ids >= 0
-        regions = {name: (inside[ids.clamp(min=0)] & face).numpy() for name, inside in self._face_regions.items()}
-        uv = interpolate(fragments, self._face_uv)[0]
-        uv = torch.where(face[..., None], uv, torch.zeros(()))
-        return HeadView(uv.numpy(), face.numpy(), regions)
+        return rasterise(screen, head.faces, self.size, self.size)
+
+    def _region(self, name: str, fragments: Fragments) -> Bool:
+        """[S, S]: where a face of the region is seen."""
+        return (self._face_regions[name][fragments.pix_to_face[0].clamp(min=0)] & fragments.covered[0]).numpy()
 
     def _shaped(self, shape: npt.NDArray[np.float32]) -> HeadModel:
         """The head with one person's shape in its template and no shape basis: 300 components less for each frame."""
@@ -95,10 +109,10 @@ class HeadGeometry:
         mask.
         """
         closed, opened = (
-            self.view(track, crop, index, expression=expression, jaw=np.array((angle, 0.0, 0.0), np.float32))
+            self._fragments(track, crop, index, expression, np.array((angle, 0.0, 0.0), np.float32))
             for angle in (0.0, JAW_OPEN)
         )
-        union = closed.regions["redraw"] | opened.regions["redraw"]
+        union = self._region("redraw", closed) | self._region("redraw", opened)
         return grow(union, round(MASK_MARGIN * self.size))
 
 
