@@ -22,7 +22,7 @@ from dubplate_shared.protocol import MAX_CONTROL_BYTES, SOCKET_OPTIONS, Envelope
 from dubplate_shared.validation import from_envelope, to_envelope
 
 PING_INTERVAL_S = 0.5
-SILENT_AFTER_S = 2.5  # no pong for so long: said aloud within the 3 s that people wait
+SILENT_AFTER_S = 2.0  # no pong for so long after a ping: with the interval, said aloud within 3 s
 GIVEN_UP_AFTER_S = 30.0  # silent though the connection stands: busy inside native code, or stuck
 STEP_MS = 50
 START_AGAIN = "Start it again, connect, and submit the same work: plates already written are whole."
