@@ -58,6 +58,16 @@ def test_plates_that_are_gone_leave_the_manifest(tmp_path):
     assert list(Manifest.load(tmp_path).frames) == [1002]
 
 
+def test_plates_of_another_chunk_are_taken_in_when_the_manifest_lost_them(tmp_path):
+    mine, other = write_plate(tmp_path, 1001, "h1"), write_plate(tmp_path, 1002, "h2")
+    write_plate(tmp_path, 1003, "h3")
+    (tmp_path / "a.1003.exr").write_bytes((tmp_path / "a.1003.exr").read_bytes()[:-40])
+    pixels = {name: np.zeros((8, 8), np.float16) for name in "RGB"}
+    write_exr(tmp_path / "foreign.1004.exr", [ExrPart("rgba", pixels)], Windows.of_size(8, 8), {})
+    completed = Manifest().merged({}, {1001: mine}).completed(tmp_path)
+    assert dict(completed.frames) == {1001: mine, 1002: other}
+
+
 def test_a_broken_manifest_is_refused_with_the_way_out(tmp_path):
     (tmp_path / NAME).write_text('{"schema": "dubplate.plates/1", "frames": {"1001": {}}}')
     with pytest.raises(InvalidInput, match="incomplete") as caught:

@@ -65,6 +65,14 @@ def test_a_disk_that_is_too_small_is_refused_before_any_work(shot: Shot, actor: 
         assert [path.name for path in disk.iterdir()] == ["ballast"]
 
 
+def test_an_output_that_is_a_file_is_refused_before_any_work(shot: Shot, actor: Path, head: HeadModel, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(OutputNotWritable, match="no folder"):
+        plan_shot(shot=shot, take=shot.take("tracked"), actor_path=actor, head=head, frames=[1010],
+                  out=tmp_path / "taken")  # fmt: skip
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_a_disk_that_fills_up_leaves_only_whole_plates(shot: Shot, actor: Path, head: HeadModel, tmp_path):
     from dubplate_backend.plates.exr import read_exr
 

@@ -35,7 +35,7 @@ def test_every_frame_lies_where_its_name_says_and_is_in_the_manifest(rendered: R
         assert plate_file(rendered, frame).name == record.file
         assert sha256_file(plate_file(rendered, frame)) == record.sha256
     assert manifest.frames[NO_FACE_FRAME].status == FrameStatus.PASSTHROUGH
-    assert manifest.facts["consent"] == {"status": "not recorded"}
+    assert manifest.facts["consent"] == "not recorded"
 
 
 def test_something_is_drawn_and_all_else_is_the_source(rendered: RenderReport, shot: Shot):

@@ -7,6 +7,7 @@ that was killed before it could write the manifest still resumes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -20,6 +21,7 @@ from dubplate_shared.files import read_json, sha256_file, write_json
 SCHEMA = "dubplate.plates/1"
 INPUT_HASH = "dubplate:inputHash"
 NAME = "manifest.json"
+_FRAME = re.compile(r"\.(-?\d+)\.exr$")
 
 
 class FrameStatus(StrEnum):
@@ -63,6 +65,19 @@ class Manifest:
         """With newer facts, and newer frames in the place of older ones."""
         return Manifest({**self.facts, **facts}, {**self.frames, **frames})
 
+    def completed(self, folder: Path) -> Manifest:
+        """With the plates in the folder that it does not know: other chunks of the same render finish beside this one,
+        and a manifest written between their reading and their writing is lost.
+        """
+        known = {record.file for record in self.frames.values()}
+        found: dict[int, FrameRecord] = {}
+        for path in sorted(folder.glob("*.exr")):
+            number = _FRAME.search(path.name)
+            record = _record_of_file(path, None) if number and path.name not in known else None
+            if number and record is not None:
+                found[int(number[1])] = record
+        return self.merged({}, {**found, **self.frames})
+
     def save(self, folder: Path) -> None:
         """Write it atomically, frames in order, without those whose file is gone. Raises OutputNotWritable."""
         kept = {frame: record for frame, record in sorted(self.frames.items()) if (folder / record.file).exists()}
@@ -83,16 +98,17 @@ class Manifest:
         return _record_of_file(path, input_hash)
 
 
-def _record_of_file(path: Path, input_hash: str) -> FrameRecord | None:
-    """What an EXR says of itself, if it is whole and made from these inputs."""
+def _record_of_file(path: Path, input_hash: str | None) -> FrameRecord | None:
+    """What an EXR of ours says of itself, if it is whole and made from these inputs (from any, where None)."""
     try:
-        if read_attributes(path).get(INPUT_HASH) != input_hash:
+        made_from = read_attributes(path).get(INPUT_HASH)
+        if made_from is None or input_hash not in (None, made_from):
             return None
         attributes = read_exr(path).attributes
         status = FrameStatus(str(attributes.get("dubplate:frameStatus")))
     except (InvalidInput, ValueError):
         return None
-    return FrameRecord(path.name, sha256_file(path), input_hash, status, str(attributes.get("dubplate:take", "")))
+    return FrameRecord(path.name, sha256_file(path), str(made_from), status, str(attributes.get("dubplate:take", "")))
 
 
 def _record(entry: Mapping[str, Any]) -> FrameRecord:

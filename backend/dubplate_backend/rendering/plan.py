@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,8 +120,11 @@ def check_inputs(shot: Shot, take: Take, actor_path: Path | str, head: HeadModel
 
 
 def check_disk(folder: Path, plates: int, shot: Shot) -> None:
-    """Raise OutputNotWritable where so many plates cannot possibly fit on the folder's disk."""
+    """Raise OutputNotWritable where the folder cannot be written, or so many plates cannot possibly fit on its disk."""
     existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        what = "may not be written to" if existing.is_dir() else "is no folder"
+        raise OutputNotWritable(f"{existing} {what}.", hint="Choose another output folder, or mend its permissions.")
     wanted = plates * shot.info.width * shot.info.height * LEAST_BYTES_A_PIXEL
     free = shutil.disk_usage(existing).free
     if free < wanted:

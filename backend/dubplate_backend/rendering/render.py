@@ -225,7 +225,7 @@ class _Run:
             "version": self.version,
             "take": self.take.name,
             "actor": self.actor.name,
-            "consent": dict(self.actor.consent),
+            "consent": str(self.actor.consent.get("status", "not recorded")),
             "renderer": {"name": self.actor.renderer, "preset": self.actor.preset, "key": self.plan.renderer_key},
             "head": {"kind": self.head.kind, "sha256": self.head.sha256},
             "settings": asdict(self.settings.composite),
@@ -234,7 +234,8 @@ class _Run:
         if not self.records and not self.plan.standing:
             return
         with suppress(OutputNotWritable):  # a full disk has already stopped the render, and the plates know themselves
-            Manifest.load(self.folder).merged(facts, {**self.plan.standing, **self.records}).save(self.folder)
+            known = Manifest.load(self.folder).merged(facts, {**self.plan.standing, **self.records})
+            known.completed(self.folder).save(self.folder)
 
     def pictures(self) -> tuple[Path | None, Path | None]:
         """preview.mp4 and sheet.png of the frames asked for, as far as they are wanted."""
