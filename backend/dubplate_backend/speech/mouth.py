@@ -9,15 +9,56 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.head.skinning import axis_angle_to_matrix, pose_features, skin
 from dubplate_shared.landmarks import INNER_LIP_PAIRS
 from dubplate_shared.shot import Shot
 
-_BATCH = 64  # frames posed at once
+_JAW = 2  # of the joints
+_CORNER_PAIRS = 2  # pairs of lip points at either corner, which hardly part
 _RESTING_SHARE = 0.08  # of a shot's frames: those whose lips are nearest to closed
 _KEEP_UPPER = 1.0  # weight of keeping what the upper face did, per vertex, beside 1 for resting the lower face
 _RIDGE_M2 = 1e-6  # (1 mm)^2 per unit of expression: components that move nothing stay as tracked
 _LEAST_CLOSING_M = 1e-4  # a closing direction that moves the lips by less than this closes nothing
 _CLOSING_LIMIT = 3.0  # how far past its full pose lips_close may go to meet over a wide-open jaw
+
+
+class LipGauge:
+    """Measures how far the inner lips of one person are apart, posing only the vertices that it takes."""
+
+    def __init__(self, head: HeadModel, shape: np.ndarray) -> None:
+        code = torch.as_tensor(np.array(shape), dtype=torch.float32)
+        vertices, joints = head.shaped(code)
+        pairs = torch.tensor(INNER_LIP_PAIRS[_CORNER_PAIRS:-_CORNER_PAIRS]).T.flatten()  # upper, then lower points
+        self._points, corners = head.faces[head.landmark_faces[pairs]].unique(return_inverse=True)  # [N], [2P, 3]
+        self._corners, self._barycentrics = corners, head.landmark_barycentrics[pairs, :, None]
+        self._rest, self._joints = vertices[:, self._points], joints  # [1, N, 3], [1, 5, 3]
+        self._expression_basis = head.expression_basis[self._points].flatten(0, 1).T  # [100, 3N]
+        self._pose_basis = head.pose_basis[self._points].flatten(0, 1).T  # [36, 3N]
+        self._weights = head.skin_weights[self._points]
+        self._joint_expression = torch.from_numpy(head.rig(code).joint_expression)  # [5, 3, 100]
+        self._direction, self._turn = (np.array(part, np.float32) for part in head.controls["lips_close"])
+
+    def gap_m(self, expression: np.ndarray, jaw: np.ndarray) -> np.ndarray:
+        """(T,) signed distance over the lips' middle [m]: negative where they overlap.
+
+        expression: (T, 100).  jaw: (T, 3).
+        """
+        codes = torch.as_tensor(expression, dtype=torch.float32)
+        pose = torch.zeros(len(jaw), 5, 3)
+        pose[:, _JAW] = torch.as_tensor(jaw, dtype=torch.float32)
+        rotations = axis_angle_to_matrix(pose)  # [T, 5, 3, 3]
+        moved = (codes @ self._expression_basis + pose_features(rotations) @ self._pose_basis).unflatten(1, (-1, 3))
+        joints = self._joints + torch.einsum("jkc,tc->tjk", self._joint_expression, codes)
+        points = skin(self._rest + moved, joints, rotations, self._weights)  # [T, N, 3]
+        heights = (points[:, self._corners] * self._barycentrics).sum(2)[..., 1]  # [T, 2P]
+        upper, lower = heights.chunk(2, dim=1)
+        return (upper - lower).mean(dim=1).double().numpy()
+
+    def closing(self, expression: np.ndarray, jaw: np.ndarray) -> np.ndarray:
+        """(T,) value of `lips_close` at which the lips of each frame just meet; negative where they overlap."""
+        gap = self.gap_m(expression, jaw)
+        moved = np.maximum(gap - self.gap_m(expression + self._direction, jaw + self._turn), _LEAST_CLOSING_M)
+        return np.clip(gap / moved, -1.0, _CLOSING_LIMIT)
 
 
 def mouth_on_head(
@@ -40,40 +81,9 @@ def mouth_on_head(
         if name != "lips_close":
             expression, jaw = _add(head, name, values, expression, jaw)
     if "lips_close" in controls:
-        share = controls["lips_close"]
-        expression, jaw = _add(head, "lips_close", share * closing(head, shape, expression, jaw), expression, jaw)
+        needed = LipGauge(head, shape).closing(expression, jaw)
+        expression, jaw = _add(head, "lips_close", controls["lips_close"] * needed, expression, jaw)
     return expression, jaw
-
-
-def closing(head: HeadModel, shape: np.ndarray, expression: np.ndarray, jaw: np.ndarray) -> np.ndarray:
-    """(T,) value of `lips_close` at which the lips of each frame just meet; negative where they overlap already."""
-    gap = lip_gap_m(head, shape, expression, jaw)
-    closed = lip_gap_m(head, shape, *_add(head, "lips_close", np.ones(len(jaw)), expression, jaw))
-    moved = np.maximum(gap - closed, _LEAST_CLOSING_M)
-    return np.clip(gap / moved, -1.0, _CLOSING_LIMIT)
-
-
-def lip_gap_m(head: HeadModel, shape: np.ndarray, expression: np.ndarray, jaw: np.ndarray) -> np.ndarray:
-    """(T,) signed distance of the inner lips over their middle [m]: negative where they overlap.
-
-    expression: (T, 100).  jaw: (T, 3).
-    """
-    upper, lower = (list(side) for side in zip(*INNER_LIP_PAIRS[2:-2], strict=True))
-    gaps = []
-    for start in range(0, len(jaw), _BATCH):
-        part = slice(start, start + _BATCH)
-        count = len(jaw[part])
-        vertices = head.vertices(
-            torch.as_tensor(shape, dtype=torch.float32),
-            torch.as_tensor(expression[part], dtype=torch.float32),
-            torch.as_tensor(jaw[part], dtype=torch.float32),
-            torch.zeros(count, 3),
-            torch.zeros(count, 6),
-            None,
-        )  # [B, V, 3]
-        points = head.landmarks(vertices)  # [B, 468, 3]
-        gaps.append((points[:, upper, 1] - points[:, lower, 1]).mean(dim=1).numpy())
-    return np.concatenate(gaps) if gaps else np.zeros(0)
 
 
 def resting_face(head: HeadModel, shot: Shot) -> np.ndarray:
@@ -90,12 +100,12 @@ def resting_face(head: HeadModel, shot: Shot) -> np.ndarray:
     upper = _KEEP_UPPER * upper + ridge
     face = np.linalg.solve(lower + upper, (lower @ rest)[:, None] + upper @ tracked.T).T  # [T, 100]
     still = np.zeros((len(face), 3), np.float32)
-    return _add(head, "lips_close", closing(head, track.shape, face, still), face, still)[0]
+    return _add(head, "lips_close", LipGauge(head, track.shape).closing(face, still), face, still)[0]
 
 
 def _resting_expression(head: HeadModel, shot: Shot) -> np.ndarray:
     track = shot.track
-    gap = lip_gap_m(head, track.shape, track.expression, track.jaw) + 1e3 * (track.confidence <= 0)
+    gap = LipGauge(head, track.shape).gap_m(track.expression, track.jaw) + 1e3 * (track.confidence <= 0)
     count = max(3, round(_RESTING_SHARE * len(gap)))
     return np.median(track.expression[np.argsort(gap, kind="stable")[:count]], axis=0).astype(np.float64)
 

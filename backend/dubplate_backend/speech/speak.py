@@ -109,7 +109,7 @@ def speak(
     progress(Progress(1, 3, "moving the lips"))
     times = shot.track.time - shot.track.time[0]
     frame_s = 1.0 / shot.info.rate.fps
-    _warn_if_cut(audio_path, len(samples) / rate + offset_s, float(times[-1]) + frame_s)
+    _warn_if_cut(audio_path, speech, float(times[-1]) + frame_s - offset_s)
     # A frame's light is gathered around its middle, half a frame after its time stamp.
     curves = mouth_curves(speech, gain=gain).at(times + 0.5 * frame_s - offset_s, frame_s)
     lips = {"lips_close": curves.close, "pucker": curves.pucker, "wide": curves.wide}
@@ -126,11 +126,13 @@ def speak(
     return Take(name, expression, jaw, None, origin)
 
 
-def _warn_if_cut(path: Path, sound_end_s: float, shot_end_s: float) -> None:
-    if sound_end_s > shot_end_s + 0.25:
+def _warn_if_cut(path: Path, speech: Speech, shot_end_s: float) -> None:
+    """shot_end_s: on the sound's clock."""
+    spoken_s = float(speech.times_s[speech.active][-1]) if speech.active.any() else 0.0
+    if spoken_s > shot_end_s:
         warnings.warn(
-            f"{path.name} ends at {sound_end_s:.1f} s, the shot at {shot_end_s:.1f} s: the rest is not spoken. "
-            "Use a longer shot, or --offset to choose which part is heard.",
+            f"{path.name} speaks until {spoken_s:.1f} s, the shot ends at {shot_end_s:.1f} s of it: the rest is not "
+            "spoken. Use a longer shot, or --offset to choose which part is heard.",
             stacklevel=3,
         )
 

@@ -28,7 +28,7 @@ from dubplate_backend.synthetic.photograph import Lighting, Materials, expose
 from dubplate_backend.synthetic.skin import paint
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
-SUPERSAMPLE = 2
+SAMPLES = 2  # a pixel, each way: what `expose` averages
 _BODY_FOLLOWS = 0.25  # of the head's turn
 _MOUTH_OCCLUSION_JAW_RAD = float(np.radians(12.0))
 _LEAST_OPENNESS, _LEAST_MOUTH_OPENNESS, _OPENNESS_GAMMA = (
@@ -88,8 +88,7 @@ def picture(
     Returns uint8 (S, S, 3), sRGB.
     """
     size = len(background)
-    samples = _render(actor, pose, intrinsics * SUPERSAMPLE, size * SUPERSAMPLE)
-    pixels = samples.reshape(size, SUPERSAMPLE, size, SUPERSAMPLE, 4).mean(axis=(1, 3))
+    pixels = _render(actor, pose, intrinsics * SAMPLES, size * SAMPLES)
     linear = pixels[..., :3] + (1 - pixels[..., 3:]) * background
     display = linear_to_srgb(torch.from_numpy(_highlights(linear * _EXPOSURE))).numpy()
     display = display + grain.normal(0.0, _GRAIN, (size, size, 1)) + grain.normal(0.0, 0.5 * _GRAIN, display.shape)
@@ -97,7 +96,7 @@ def picture(
 
 
 def _render(actor: Actor, pose: Pose, intrinsics: Tensor, size: int) -> np.ndarray:
-    """(size, size, 4) premultiplied linear colour and coverage."""
+    """(size / 2, size / 2, 4) premultiplied linear colour and coverage.   intrinsics, size: of the samples."""
     posed = actor.head.vertices(
         actor.shape, pose.expression[None], pose.jaw[None], pose.neck[None], pose.eyes[None], pose.eyelids[None]
     )  # [1, V, 3]
@@ -106,9 +105,10 @@ def _render(actor: Actor, pose: Pose, intrinsics: Tensor, size: int) -> np.ndarr
     points, normals = _with_hair(actor, camera)
     faces = torch.from_numpy(actor.materials.faces)
     screen = vertices_to_screen(torch.from_numpy(points)[None], intrinsics[None], None, None)
-    ids, bald_ids = (
+    bald = actor.materials.bald_faces
+    bald_ids, hair_ids = (
         rasterise_numba(screen, chosen, size, size, Z_NEAR, MIN_DOUBLE_AREA_PX)[0].numpy()
-        for chosen in (faces, faces[: actor.materials.bald_faces])
+        for chosen in (faces[:bald], faces[bald:])
     )
     light, head_count = actor.light, actor.head.vertex_count
     turn = matrix_from_axis_angle(pose.rotation.double().numpy())
@@ -124,7 +124,7 @@ def _render(actor: Actor, pose: Pose, intrinsics: Tensor, size: int) -> np.ndarr
         lamps=np.array([np.concatenate([lamp.unit, lamp.colour]) for lamp in (light.key, *light.lamps)]),
         shadow=shadow_map(points, actor.materials.faces, light.key.unit),
     )
-    return expose(ids, bald_ids, screen[0].numpy(), vertices, actor.materials, lighting, turn)
+    return expose(bald_ids, hair_ids, screen[0].numpy(), vertices, actor.materials, lighting, turn)
 
 
 def _with_hair(actor: Actor, camera: Tensor) -> tuple[np.ndarray, np.ndarray]:

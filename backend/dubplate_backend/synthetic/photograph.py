@@ -57,22 +57,22 @@ class Lighting:
 
 
 def expose(
-    ids: np.ndarray,
     bald_ids: np.ndarray,
+    hair_ids: np.ndarray,
     screen: np.ndarray,
     vertices: np.ndarray,
     materials: Materials,
     lighting: Lighting,
     turn: np.ndarray,
 ) -> np.ndarray:
-    """Linear radiance, premultiplied, and coverage.
+    """Linear radiance, premultiplied, and coverage, of pixels of 2 x 2 samples.
 
-    ids: (H, W) face of each sample; bald_ids: without the hair, which shows between the strands.
+    bald_ids, hair_ids: (2H, 2W) face of each sample without the hair, and of the hair alone (counted from its first).
     screen: (V, 3) px, px, metres.  vertices: (V, 13) camera position, normal, depth behind the lips [m], openness,
     mouth, hair's density, hair's direction.  turn: (3, 3) head to camera.  Returns (H, W, 4) float32.
     """
     return _expose(
-        ids, bald_ids, screen, vertices,
+        bald_ids, hair_ids, screen, vertices,
         materials.faces, materials.head_faces, materials.bald_faces, materials.uv, materials.texture, materials.strands,
         np.ascontiguousarray(np.concatenate([lighting.soft, lighting.key], axis=1), np.float32),
         lighting.lamps.astype(np.float32), lighting.shadow.depth, lighting.shadow.view, turn.astype(np.float32),
@@ -81,72 +81,111 @@ def expose(
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _expose(
-    ids, bald_ids, screen, vertices, faces, head_faces, bald_faces, uv, texture, strands, irradiance, lamps, depth,
-    view, turn,
+    bald_ids, hair_ids, screen, vertices, faces, head_faces, bald_faces, uv, texture, strands, irradiance, lamps,
+    depth, view, turn,
 ):  # fmt: skip
-    height, width = ids.shape
+    height, width = bald_ids.shape[0] // 2, bald_ids.shape[1] // 2
     picture = np.zeros((height, width, 4), np.float32)
-    mean, surface, light = np.zeros(13), np.zeros(8), np.zeros(6)
-    smooth, bent, relief, albedo = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    mean, surface, light, colour = np.zeros(13), np.zeros(8), np.zeros(6), np.zeros(3)
+    normal, bent, relief = np.zeros(3), np.zeros(3), np.zeros(3)
     for row in range(height):
         for column in range(width):
-            face = ids[row, column]
-            if face < 0:
+            # Where all four samples show skin, the two on a diagonal will do; cloth has nothing finer than a pixel.
+            lowest, highest, hairy = faces.shape[0], -1, False
+            for sample in range(4):
+                face = bald_ids[2 * row + sample // 2, 2 * column + sample % 2]
+                lowest, highest = min(lowest, face), max(highest, face)
+                hairy = hairy or hair_ids[2 * row + sample // 2, 2 * column + sample % 2] >= 0
+            if highest < 0 and not hairy:
                 continue
-            u, v = _interpolate(face, screen, vertices, faces, uv, column + 0.5, row + 0.5, mean)
-            if face >= bald_faces and _strand(strands, u, v) > 3.0 * mean[9] - 1.0:
-                face = bald_ids[row, column]
+            step = 1
+            if not hairy and lowest >= head_faces:
+                step = 4
+            elif not hairy and lowest >= 0 and highest < head_faces:
+                step = 3
+            share = 0.25 if step == 1 else (0.5 if step == 3 else 1.0)
+            for sample in range(0, 4, step):
+                i, j = 2 * row + sample // 2, 2 * column + sample % 2
+                face = _seen(bald_ids[i, j], hair_ids[i, j], screen, vertices, faces, uv, strands, bald_faces,
+                             i, j, mean)  # fmt: skip
                 if face < 0:
                     continue
-                u, v = _interpolate(face, screen, vertices, faces, uv, column + 0.5, row + 0.5, mean)
-            distance = np.sqrt(mean[0] ** 2 + mean[1] ** 2 + mean[2] ** 2)
-            for k in range(3):
-                smooth[k], relief[k] = mean[3 + k], 0.0
-            _normalise(smooth)
-            facing_camera = -(smooth[0] * mean[0] + smooth[1] * mean[1] + smooth[2] * mean[2]) / distance
-            if facing_camera < 0:  # seen from inside: lit from inside
+                u, v = _interpolate(face, screen, vertices, faces, uv, j + 0.5, i + 0.5, mean)
+                _shade(face, u, v, mean, head_faces, bald_faces, texture, strands, irradiance, lamps, depth, view,
+                       turn, normal, bent, relief, surface, light, colour)  # fmt: skip
                 for k in range(3):
-                    smooth[k] = -smooth[k]
-                facing_camera = -facing_camera
-            inward = np.exp(-max(mean[6], 0.0) / LIP_DEPTH_M)
-            reach = 1.0 + mean[8] * (inward - 1.0)
-            free = mean[7] * reach
-            sun = reach * share_at(mean[0], mean[1], mean[2], depth, view)
-            gloss, wet = 0.0, 0.0
-            if face < head_faces:
-                _sample(texture, u, v, surface)
-                for k in range(3):
-                    albedo[k] = surface[k]
-                    relief[k] = turn[k, 0] * surface[5] + turn[k, 1] * surface[6] + turn[k, 2] * surface[7]
-                gloss, wet = surface[3], surface[4]
-            elif face < bald_faces:
-                knit = _knit(u, v)
-                for k in range(3):
-                    albedo[k] = CLOTH[k] * knit
-            else:
-                tone = 0.62 + 0.55 * _strand(strands, u, v) + 0.25 * _strand(strands, 0.13 * u, 0.2 * v)
-                for k in range(3):
-                    albedo[k] = HAIR[k] * max(tone, 0.12)
-            along = relief[0] * smooth[0] + relief[1] * smooth[1] + relief[2] * smooth[2]
-            for k in range(3):
-                bent[k] = smooth[k] - (relief[k] - along * smooth[k])
-            _normalise(bent)
-            _irradiance(smooth, bent, irradiance, light)
-            for k in range(3):
-                picture[row, column, k] = albedo[k] * (light[k] * free + light[3 + k] * sun ** SHADOW_GAMMA[k])
-            picture[row, column, 3] = 1.0
-            near = FRESNEL + (GRAZING - FRESNEL) * (1.0 - min(facing_camera, 1.0)) ** 5
-            for lamp in range(lamps.shape[0]):
-                if face < head_faces:
-                    shine = gloss * near * _highlight(mean, distance, bent, lamps[lamp], 14.0 + 160.0 * wet * wet)
-                elif face >= bald_faces:
-                    shine = HAIR_GLOSS * tone * _sheen(mean, distance, smooth, lamps[lamp])
-                else:
-                    shine = 0.0
-                shine *= sun if lamp == 0 else free
-                for k in range(3):
-                    picture[row, column, k] += shine * lamps[lamp, 3 + k]
+                    picture[row, column, k] += share * colour[k]
+                picture[row, column, 3] += share
     return picture
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _seen(bald, hair, screen, vertices, faces, uv, strands, bald_faces, row, column, mean):
+    """The face that a sample shows: the hair's where a strand lies in front, else the bald head's, body's or none."""
+    if hair < 0:
+        return bald
+    face = hair + bald_faces
+    u, v = _interpolate(face, screen, vertices, faces, uv, column + 0.5, row + 0.5, mean)
+    if _strand(strands, u, v) > 3.0 * mean[9] - 1.0:
+        return bald
+    in_front = mean[2]
+    if bald >= 0:
+        _interpolate(bald, screen, vertices, faces, uv, column + 0.5, row + 0.5, mean)
+        if mean[2] < in_front:
+            return bald
+    return face
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _shade(
+    face, u, v, mean, head_faces, bald_faces, texture, strands, irradiance, lamps, depth, view, turn,
+    normal, bent, relief, surface, light, colour,
+):  # fmt: skip
+    """Radiance of one sample into `colour`; the arrays behind `turn` are room to work in."""
+    distance = np.sqrt(mean[0] ** 2 + mean[1] ** 2 + mean[2] ** 2)
+    for k in range(3):
+        normal[k], relief[k] = mean[3 + k], 0.0
+    _normalise(normal)
+    facing = -(normal[0] * mean[0] + normal[1] * mean[1] + normal[2] * mean[2]) / distance
+    if facing < 0:  # seen from inside: lit from inside
+        for k in range(3):
+            normal[k] = -normal[k]
+        facing = -facing
+    reach = 1.0 + mean[8] * (np.exp(-max(mean[6], 0.0) / LIP_DEPTH_M) - 1.0)
+    free = mean[7] * reach
+    sun = reach * share_at(mean[0], mean[1], mean[2], depth, view)
+    tone = 1.0
+    if face < head_faces:
+        _sample(texture, u, v, surface)
+        for k in range(3):
+            relief[k] = turn[k, 0] * surface[5] + turn[k, 1] * surface[6] + turn[k, 2] * surface[7]
+    elif face < bald_faces:
+        tone = _knit(u, v)
+        for k in range(3):
+            surface[k] = CLOTH[k] * tone
+    else:
+        tone = 0.62 + 0.55 * _strand(strands, u, v) + 0.25 * _strand(strands, 0.13 * u, 0.2 * v)
+        for k in range(3):
+            surface[k] = HAIR[k] * max(tone, 0.12)
+    along = relief[0] * normal[0] + relief[1] * normal[1] + relief[2] * normal[2]
+    for k in range(3):
+        bent[k] = normal[k] - (relief[k] - along * normal[k])
+    _normalise(bent)
+    _irradiance(normal, bent, irradiance, light)
+    for k in range(3):
+        colour[k] = surface[k] * (light[k] * free + light[3 + k] * sun ** SHADOW_GAMMA[k])
+    if head_faces <= face < bald_faces:
+        return
+    near = FRESNEL + (GRAZING - FRESNEL) * (1.0 - min(facing, 1.0)) ** 5
+    for lamp in range(lamps.shape[0]):
+        if face < head_faces:
+            exponent = 14.0 + 160.0 * surface[4] * surface[4]
+            shine = surface[3] * near * _highlight(mean, distance, bent, lamps[lamp], exponent)
+        else:
+            shine = HAIR_GLOSS * tone * _sheen(mean, distance, normal, lamps[lamp])
+        shine *= sun if lamp == 0 else free
+        for k in range(3):
+            colour[k] += shine * lamps[lamp, 3 + k]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
