@@ -24,8 +24,8 @@ JAW_DEG = 7 + 6 * np.sin(np.arange(FRAMES))
 HOLE = 5
 
 
-def filmed(head: HeadModel, focal: float) -> np.ndarray:
-    """Landmarks (12, 468, 2) px of a head that turns, comes nearer and opens its jaw."""
+def filmed(head: HeadModel, focal: float) -> Faces:
+    """Landmarks of a head that turns, comes nearer and opens its jaw, every frame seen."""
     generator = torch.Generator().manual_seed(1)
     shape = torch.randn(300, generator=generator) * 0.5
     jaw = torch.zeros(FRAMES, 3)
@@ -35,7 +35,11 @@ def filmed(head: HeadModel, focal: float) -> np.ndarray:
     rotation = matrix_from_axis_angle(turns) @ np.diag([1.0, -1.0, -1.0])
     shift = np.stack([np.linspace(-0.05, 0.05, FRAMES), np.zeros(FRAMES), np.linspace(0.9, 0.8, FRAMES)], 1)
     camera = np.einsum("tij,tnj->tni", rotation, points) + shift[:, None]
-    return camera[..., :2] / camera[..., 2:] * focal + (WIDTH / 2, HEIGHT / 2)
+    landmarks = np.zeros((FRAMES, 478, 2), np.float32)
+    landmarks[:, :468] = camera[..., :2] / camera[..., 2:] * focal + (WIDTH / 2, HEIGHT / 2)
+    depth = np.zeros((FRAMES, 478), np.float32)
+    depth[:, :468] = camera[..., 2] / shift[:, None, 2] * focal
+    return Faces(landmarks, depth, np.ones(FRAMES, np.float32), 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +50,11 @@ def known_focal() -> float:
 @pytest.fixture(scope="module")
 def found(head: HeadModel, known_focal: float) -> Fit:
     """The fit of those landmarks, frame HOLE showing no face."""
-    landmarks = np.zeros((FRAMES, 478, 2), np.float32)
-    landmarks[:, :468] = filmed(head, known_focal)
-    confidence = np.ones(FRAMES, np.float32)
-    confidence[HOLE] = landmarks[HOLE] = 0
+    faces = filmed(head, known_focal)
+    for array in (faces.landmarks_px, faces.depth_px, faces.confidence):
+        array[HOLE] = 0
     settings = FitSettings(focal_px=known_focal)
-    return fit_head(
-        head, Faces(landmarks, confidence, 1), TIMES, WIDTH, HEIGHT, settings=settings, progress=silent, stop=never
-    )
+    return fit_head(head, faces, TIMES, WIDTH, HEIGHT, settings=settings, progress=silent, stop=never)
 
 
 def projected(head: HeadModel, fit: Fit) -> np.ndarray:
@@ -64,7 +65,7 @@ def projected(head: HeadModel, fit: Fit) -> np.ndarray:
 
 
 def test_the_found_head_lies_on_the_landmarks(head: HeadModel, found: Fit, known_focal: float) -> None:
-    true = filmed(head, known_focal)
+    true = filmed(head, known_focal).landmarks_px[:, :468].astype(np.float64)
     seen = np.arange(FRAMES) != HOLE
     assert found.focal_px == pytest.approx(known_focal, rel=0.01)
     assert landmark_error(projected(head, found), true)[seen].max() < 0.01
@@ -83,19 +84,9 @@ def test_a_frame_without_a_face_lies_between_its_neighbours(found: Fit) -> None:
 
 
 def test_a_fit_can_be_stopped(head: HeadModel, known_focal: float) -> None:
-    landmarks = np.zeros((FRAMES, 478, 2), np.float32)
-    landmarks[:, :468] = filmed(head, known_focal)
+    faces = filmed(head, known_focal)
     with pytest.raises(Cancelled):
-        fit_head(
-            head,
-            Faces(landmarks, np.ones(FRAMES, np.float32), 1),
-            TIMES,
-            WIDTH,
-            HEIGHT,
-            settings=FitSettings(),
-            progress=silent,
-            stop=lambda: True,
-        )
+        fit_head(head, faces, TIMES, WIDTH, HEIGHT, settings=FitSettings(), progress=silent, stop=lambda: True)
 
 
 @pytest.mark.parametrize("count", [1, 2, 24, 25, 255, 256, 257, 488, 489, 1506])
@@ -121,3 +112,33 @@ def test_gaps_are_bridged_and_ends_are_held() -> None:
     times = np.arange(6.0)
     bridged = in_between(np.array([[2.0], [8.0]]), np.array([1.0, 4.0]), times)
     assert bridged[:, 0].tolist() == [2, 2, 4, 6, 8, 8]
+
+
+def test_the_terms_derivatives_are_those_of_their_values(head: HeadModel) -> None:
+    """Cost and normal equations agree: a small step changes the cost by what the gradient says."""
+    from dubplate_backend.tracking.landmark_head import LandmarkHead
+    from dubplate_backend.tracking.problem import Problem
+    from dubplate_backend.tracking.weights import Weights
+
+    faces = filmed(head, 900.0)
+    observed = torch.from_numpy(faces.landmarks_px[:3, :468]).double()
+    depth = torch.from_numpy(faces.depth_px[:3, :468]).double()
+    depth = depth - depth.mean(1, keepdim=True)
+    centre = torch.tensor([WIDTH / 2, HEIGHT / 2], dtype=torch.float64)
+    trust = torch.tensor([1.0, 0.5, 0.9], dtype=torch.float64)
+    problem = Problem(LandmarkHead.of(head), observed, depth, trust, centre, 800.0, Weights())
+    generator = torch.Generator().manual_seed(5)
+    motion = torch.randn(3, 111, generator=generator, dtype=torch.float64) * 0.05
+    motion[:, 5] += 0.9
+    shared = torch.randn(301, generator=generator, dtype=torch.float64) * 0.1
+    shared[-1] = np.log(880.0)
+    normal = problem.normal(motion, shared, solve_shared=True)
+    assert normal.cost == pytest.approx(problem.cost(motion, shared))
+    for _ in range(4):
+        by_motion = torch.randn(3, 111, generator=generator, dtype=torch.float64)
+        by_shared = torch.randn(301, generator=generator, dtype=torch.float64)
+        step = 1e-6
+        ends = [problem.cost(motion + sign * step * by_motion, shared + sign * step * by_shared) for sign in (1, -1)]
+        slope = (ends[0] - ends[1]) / (2 * step)
+        stated = 2 * float((normal.own_gradient * by_motion).sum() + normal.shared_gradient @ by_shared)
+        assert slope == pytest.approx(stated, rel=1e-4)

@@ -44,10 +44,12 @@ LEAST_CONFIDENCE = 0.05
 
 @dataclass(frozen=True)
 class Faces:
-    """What was seen in T frames. `landmarks_px`: (T, 478, 2) float32, plate px, centres at +0.5; frames without a face
-    hold zeros.   `confidence`: (T,) float32, 0 = no face.   `most_faces`: the most that one search found."""
+    """What was seen in T frames. `landmarks_px`: (T, 478, 2) float32, plate px, centres at +0.5; `depth_px`: (T, 478)
+    float32, px at the face's own scale, away from the camera, from an arbitrary zero. Frames without a face hold zeros.
+    `confidence`: (T,) float32, 0 = no face.   `most_faces`: the most that one search found."""
 
     landmarks_px: np.ndarray
+    depth_px: np.ndarray
     confidence: np.ndarray
     most_faces: int
 
@@ -77,7 +79,7 @@ def find_faces(
     Where several faces are seen, the one that is biggest and nearest to the middle is followed.
     Raises FootageError where no frame shows a face, Cancelled where asked to stop.
     """
-    landmarks = np.zeros((count, COUNT_WITH_IRISES, 2), np.float32)
+    landmarks = np.zeros((count, COUNT_WITH_IRISES, 3), np.float32)
     confidence = np.zeros(count, np.float32)
     with FaceFinder() as finder:
         for index, rgb in enumerate(frames):
@@ -92,7 +94,7 @@ def find_faces(
             f"There is no face in any of the {count} frames.",
             hint="Give footage of one actor whose face is seen, at least 3 % of the picture wide.",
         )
-    return Faces(landmarks, confidence, most_faces)
+    return Faces(landmarks[..., :2].copy(), landmarks[..., 2].copy(), confidence, most_faces)
 
 
 class FaceFinder:
@@ -126,7 +128,7 @@ class FaceFinder:
         self._models.close()
 
     def follow(self, rgb: np.ndarray) -> tuple[np.ndarray, float] | None:
-        """Landmarks (478, 2) px and confidence of the face in the next frame; None where there is none."""
+        """Landmarks (478, 3) px and confidence of the face in the next frame; None where there is none."""
         found = None
         if self._last is not None:
             found = self._measure(rgb, self._last)
@@ -148,18 +150,18 @@ class FaceFinder:
         points = np.mean(seen, axis=0)
         if len(seen) < len(VIEWS):
             return points, CONFIDENCE_OF_ONE_VIEW
-        spread = np.linalg.norm(np.stack(seen)[:, :COUNT] - points[:COUNT], axis=-1).mean()
-        share = 2 * spread / max(float(inter_ocular(points)), 1e-6)  # distance of two views, not from their mean
+        spread = np.linalg.norm(np.stack(seen)[:, :COUNT, :2] - points[:COUNT, :2], axis=-1).mean()
+        share = 2 * spread / max(float(inter_ocular(points[:, :2])), 1e-6)  # distance of two views, not from their mean
         return points, float(np.clip(1 - share / DISAGREEMENT_WITHOUT_CONFIDENCE, LEAST_CONFIDENCE, 1))
 
     def _landmarks(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
-        """FaceMesh on one square, (478, 2) plate px, or None."""
+        """FaceMesh on one square, (478, 3) plate px, or None."""
         crop, left, top, side = cut(rgb, square)
         result = self._mesh.process(crop).multi_face_landmarks
         if not result:
             return None
-        unit = np.array([(point.x, point.y) for point in result[0].landmark])  # [478, 2], edges at 0 and 1
-        return unit * side + (left, top)
+        unit = np.array([(point.x, point.y, point.z) for point in result[0].landmark])  # [478, 3], edges at 0 and 1
+        return unit * side + (left, top, 0)
 
     def _search(self, rgb: np.ndarray) -> list[Square]:
         """Faces of the whole plate, the best first. Quarters are searched where the whole shows none."""
@@ -215,8 +217,8 @@ def cut(rgb: np.ndarray, square: Square) -> tuple[np.ndarray, int, int, int]:
 
 
 def square_around(points: np.ndarray) -> Square:
-    """The square in which a face with these landmarks (478, 2) is looked for in the next frame."""
-    low, high = points[:COUNT].min(axis=0), points[:COUNT].max(axis=0)
+    """The square in which a face with these landmarks (478, 3) is looked for in the next frame."""
+    low, high = points[:COUNT, :2].min(axis=0), points[:COUNT, :2].max(axis=0)
     x, y = (low + high) / 2
     return Square(float(x), float(y), float((high - low).max()) * CROP_AROUND_LANDMARKS)
 

@@ -82,6 +82,8 @@ def fit_head(
     """
     seen = np.flatnonzero(faces.seen)
     observed = torch.from_numpy(faces.landmarks_px[seen, :COUNT]).double()  # [S, 468, 2]
+    depth = torch.from_numpy(faces.depth_px[seen, :COUNT]).double()  # [S, 468]
+    depth = depth - depth.mean(1, keepdim=True)
     trust = torch.from_numpy(faces.confidence[seen]).double()
     weights, diagonal = settings.weights, float(np.hypot(width, height))
     centre = torch.tensor([width / 2, height / 2], dtype=torch.float64)
@@ -95,7 +97,7 @@ def fit_head(
     if settings.focal_px is not None:
         weights = weights.with_known_focal(focal / diagonal)
     key = torch.from_numpy(key_frames(faces.landmarks_px[seen, :COUNT], KEY_FRAMES))
-    problem = Problem(reduced, observed[key], trust[key], centre, diagonal, weights)
+    problem = Problem(reduced, observed[key], depth[key], trust[key], centre, diagonal, weights)
     motion = rigid_motion(reduced, shared[:-1], observed[key], focal, centre)
     _, shared = solve_with_shared(problem, motion, shared, Search(SHARED_STEPS, stop, counter.step))
     counter.reach(SHARED_STEPS)
@@ -104,7 +106,7 @@ def fit_head(
     parts = []
     for number, (start, end) in enumerate(windows):
         part = slice(start, end)
-        problem = Problem(shaped, observed[part], trust[part], centre, diagonal, weights)
+        problem = Problem(shaped, observed[part], depth[part], trust[part], centre, diagonal, weights)
         motion = rigid_motion(shaped, shared[:0], observed[part], float(lens.exp()), centre)
         joined = torch.from_numpy(np.diff(seen[part]) == 1)
         smoothness = Smoothness.of(weights, torch.from_numpy(times[seen[part]]), joined)

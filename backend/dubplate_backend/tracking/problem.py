@@ -8,7 +8,7 @@ camera, so that it stays far from the half turn at which axis-angle breaks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,11 +53,12 @@ class Normal:
 
 @dataclass(frozen=True)
 class Problem:
-    """observed: [T, 468, 2] px.  trust: [T] multiplies each frame's landmark terms.  centre: [2] principal point, px.
-    diagonal: of the picture, px."""
+    """observed: [T, 468, 2] px.  depth: [T, 468] px at the face's scale, of mean 0.  trust: [T] multiplies each frame's
+    landmark terms.  centre: [2] principal point, px.  diagonal: of the picture, px."""
 
     head: LandmarkHead
     observed: Tensor
+    depth: Tensor
     trust: Tensor
     centre: Tensor
     diagonal: float
@@ -72,14 +73,15 @@ class Problem:
         return self.head.shape_components + 1
 
     def at(self, frames: slice | Tensor) -> Problem:
-        return Problem(self.head, self.observed[frames], self.trust[frames], self.centre, self.diagonal, self.weights)
+        return replace(self, observed=self.observed[frames], depth=self.depth[frames], trust=self.trust[frames])
 
     def cost(self, x: Tensor, shared: Tensor) -> float:
         """Sum of all terms but the temporal ones.  x: [T, 111].  shared: [G]."""
-        projected, _ = project(self._in_camera(x, shared)[0], self._focal(shared), self.centre)
-        residual, _ = self._robust(projected)
-        priors, _, _ = self._prior(x)
-        return float(residual + priors + self._shared_prior(shared)[0])
+        in_camera = self._in_camera(x, shared)
+        focal = shared[-1].exp()
+        projected, _ = project(in_camera, focal, self.centre)
+        residual, _ = self._robust(projected, relief(in_camera, focal)[0])
+        return residual + self._prior(x)[0] + self._shared_prior(shared)[0]
 
     def normal(self, x: Tensor, shared: Tensor, *, solve_shared: bool) -> Normal:
         """Normal equations around (x [T, 111], shared [G])."""
@@ -110,18 +112,10 @@ class Problem:
         total = float(cost + prior_cost + shared_cost)
         return Normal(total, own + prior_own, gradient + prior_gradient, cross, both, both_gradient)
 
-    def projected(self, x: Tensor, shared: Tensor) -> Tensor:
-        """Landmarks of the model in the plate, [T, 468, 2] px."""
-        return project(self._in_camera(x, shared)[0], self._focal(shared), self.centre)[0]
-
-    def _focal(self, shared: Tensor) -> Tensor:
-        return shared[-1].exp()
-
-    def _in_camera(self, x: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """Landmarks in camera space [T, 468, 3], and the head's rotations [T, 3, 3]."""
+    def _in_camera(self, x: Tensor, shared: Tensor) -> Tensor:
+        """Landmarks in camera space, [T, 468, 3] metres."""
         points = self.head.points(shared[:-1], x[:, EXPRESSION], x[:, EYELIDS], x[:, JAW])
-        rotation = head_rotation(x[:, TURN])
-        return points @ rotation.mT + x[:, None, SHIFT], rotation
+        return points @ head_rotation(x[:, TURN]).mT + x[:, None, SHIFT]
 
     def _linearised(self, x: Tensor, shared: Tensor, solve_shared: bool) -> tuple[float, Tensor, Tensor]:
         """Robust cost, weighted residuals [T, R] and their derivatives [T, R, 111 (+ G)]."""
@@ -129,24 +123,38 @@ class Problem:
         turn = axis_angle_to_matrix(x[:, TURN])
         rotation = turn * FACING
         in_camera = points @ rotation.mT + x[:, None, SHIFT]
-        projected, by_camera = project(in_camera, self._focal(shared), self.centre)  # [T, N, 2], [T, N, 2, 3]
+        focal = shared[-1].exp()
+        projected, to_picture = project(in_camera, focal, self.centre)  # [T, N, 2], [T, N, 2, 3]
+        raised, share_of_depth, share_of_mean = relief(in_camera, focal)
+        ahead = in_camera.new_tensor([0.0, 0.0, 1.0]).expand(*to_picture.shape[:2], 1, 3)
+        by_camera = torch.cat((to_picture, ahead), -2)  # [T, N, 3, 3]
         by_turn = torch.einsum("tcij,tnj->tnic", rotation_derivative(x[:, TURN], turn) * FACING, points)
         components = by_head if solve_shared else by_head[..., : 3 + 100 + 2]
-        by_motion = (by_camera @ rotation[:, None]) @ components  # [T, N, 2, 105 (+ S)]
-        blocks = [by_camera @ by_turn, by_camera, by_motion]
-        if solve_shared:
-            blocks.append((projected - self.centre)[..., None])  # by log focal
-        jacobian = torch.cat(blocks, -1)  # [T, N, 2, 111 (+ G)]
-        cost, (point_weight, pair_weight) = self._robust(projected)
+        by_motion = (by_camera @ rotation[:, None]) @ components  # [T, N, 3, 105 (+ S)]
+        jacobian = torch.cat((by_camera @ by_turn, by_camera, by_motion), -1)  # [T, N, 3, 111 (+ S)]
+        depth_rows = jacobian[:, :, 2]
+        mean_rows = depth_rows.mean(1, keepdim=True)
+        depth_rows = share_of_depth * (depth_rows - mean_rows) - share_of_mean * mean_rows  # [T, N, 111 (+ S)]
+        picture_rows = jacobian[:, :, :2]
+        if solve_shared:  # by log focal
+            picture_rows = torch.cat((picture_rows, (projected - self.centre)[..., None]), -1)
+            depth_rows = torch.cat((depth_rows, raised[..., None]), -1)
+
+        cost, (point_weight, pair_weight, depth_weight) = self._robust(projected, raised)
         upper, lower = PAIRS
         difference = projected - self.observed
         residual = torch.cat((difference, difference[:, upper] - difference[:, lower]), 1)
-        rows = torch.cat((jacobian, jacobian[:, upper] - jacobian[:, lower]), 1)
+        rows = torch.cat((picture_rows, picture_rows[:, upper] - picture_rows[:, lower]), 1)
         weight = torch.cat((point_weight, pair_weight), 1)[..., None]  # [T, N + pairs, 1]
-        return cost, (residual * weight).flatten(1), (rows * weight[..., None]).flatten(1, 2)
+        return (
+            cost,
+            torch.cat(((residual * weight).flatten(1), (raised - self.depth) * depth_weight), 1),
+            torch.cat(((rows * weight[..., None]).flatten(1, 2), depth_rows * depth_weight[..., None]), 1),
+        )
 
-    def _robust(self, projected: Tensor) -> tuple[float, tuple[Tensor, Tensor]]:
-        """Pseudo-Huber cost, and the weights by which residuals are multiplied: of points [T, 468], of pairs [T, 9]."""
+    def _robust(self, projected: Tensor, raised: Tensor) -> tuple[float, tuple[Tensor, Tensor, Tensor]]:
+        """Pseudo-Huber cost, and the weights by which residuals are multiplied: of points [T, 468], of pairs [T, 9], of
+        depths [T, 468]."""
         upper, lower = PAIRS
         difference = projected - self.observed
         size = torch.linalg.norm(self.observed[:, RIGHT_EYE_OUTER] - self.observed[:, LEFT_EYE_OUTER], dim=-1).clamp(
@@ -156,13 +164,14 @@ class Problem:
         terms = (
             (difference, scale / landmark_shares(self.weights)),
             (difference[:, upper] - difference[:, lower], scale / self.weights.lip_pair_share),
+            ((raised - self.depth)[..., None], scale / self.weights.depth_share),
         )
         cost, weights, knee = 0.0, [], self.weights.robust_from
         for residual, precision in terms:
             share = (torch.linalg.norm(residual, dim=-1) * precision / knee).square()
             cost += float((2 * knee**2 * ((1 + share).sqrt() - 1)).sum())
             weights.append(precision * (1 + share).pow(-0.25))
-        return cost, (weights[0], weights[1])
+        return cost, (weights[0], weights[1], weights[2])
 
     def _prior(self, x: Tensor) -> tuple[float, Tensor, Tensor]:
         """Cost, gradient [T, 111] and curvature [T, 111, 111] of the priors on motion."""
@@ -222,6 +231,18 @@ def project(points: Tensor, focal: Tensor, centre: Tensor) -> tuple[Tensor, Tens
         torch.stack((zero, slope, -slope * unit[..., 1]), -1),
     )
     return unit * focal + centre, torch.stack(rows, -2)
+
+
+def relief(points: Tensor, focal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How far points lie behind their mean, in px at its scale: what FaceMesh calls depth.
+
+    points: [T, N, 3] camera space.   Returns it, [T, N], and how it follows depths measured from their mean
+    ([T, 1, 1]) and the mean depth ([T, N, 1], to be subtracted).
+    """
+    mean = points[..., 2].mean(1, keepdim=True).clamp(min=1e-3)  # [T, 1]
+    per_metre = focal / mean
+    raised = (points[..., 2] - mean) * per_metre
+    return raised, per_metre[..., None], (raised / mean)[..., None]
 
 
 def landmark_shares(weights: Weights) -> Tensor:
