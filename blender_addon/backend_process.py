@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -11,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubplate_shared.errors import BackendUnreachable
+from dubplate_shared.errors import BackendUnreachable, ExitCode
 
 START_TIMEOUT_S = 120.0  # torch and a head model from a cold disk
 STOP_TIMEOUT_S = 15.0  # the backend gives a render 10 s to reach the end of its frame
 LOOK_INTERVAL_S = 0.05
 LOG_LINES_SHOWN = 8
+STOPPED = (ExitCode.OK, ExitCode.TERMINATED)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class BackendProcess:
     process: subprocess.Popen[bytes]
     connection_file: Path
     log_file: Path
+    scratch: Path | None = None  # the folder of both where it was made for this backend; goes with it if all went well
 
     def ready(self) -> bool:
         """Whether it can be connected to. Raises BackendUnreachable where it has ended instead, with its last words."""
@@ -58,6 +61,8 @@ class BackendProcess:
                 self.process.kill()
         code = self.process.wait()
         self.connection_file.unlink(missing_ok=True)
+        if self.scratch is not None and code in STOPPED:
+            shutil.rmtree(self.scratch, ignore_errors=True)
         return code
 
     def _last_words(self) -> str:
@@ -82,9 +87,8 @@ def start_backend(
     it returns at once, and `ready` tells.  environment: added to this process's.
     Raises BackendUnreachable, naming the log.
     """
-    if connection_file is None:
-        connection_file = Path(tempfile.mkdtemp(prefix="dubplate-")) / "connection.json"
-    connection_file = Path(connection_file)
+    scratch = None if connection_file else Path(tempfile.mkdtemp(prefix="dubplate-"))
+    connection_file = scratch / "connection.json" if scratch else Path(str(connection_file))
     connection_file.parent.mkdir(parents=True, exist_ok=True)
     connection_file.unlink(missing_ok=True)  # an old one would be taken for the new backend's
     log_file = connection_file.with_suffix(".log")
@@ -110,7 +114,7 @@ def start_backend(
             f"{python} cannot be started: {error.strerror}.",
             hint="Set the path of a Python that has Dubplate's backend.",
         ) from error
-    backend = BackendProcess(process, connection_file, log_file)
+    backend = BackendProcess(process, connection_file, log_file, scratch)
     if wait > 0:
         backend.wait(wait)
     return backend

@@ -24,7 +24,7 @@ class Connection:
     """endpoints: by socket name, such as tcp://127.0.0.1:40001.  session: new with every start of the backend.
 
     token: a secret that every request carries; the file is its owner's alone, so nobody else on the machine has it.
-    started: Unix seconds, for people.  server_key: the backend's CURVE public key (z85), "" on the loopback.
+    started: Unix seconds, for people.
     """
 
     endpoints: Mapping[str, str]
@@ -33,7 +33,6 @@ class Connection:
     token: str
     started: float
     protocol: str = PROTOCOL_VERSION
-    server_key: str = ""
 
     def write(self, path: Path | str) -> None:
         """Write with mode 0600 from its first byte on, whole or not at all. Raises OSError."""
@@ -65,7 +64,7 @@ class Connection:
             found = cls(**{name: value for name, value in content.items() if name in known})
         except TypeError as error:  # a field is missing
             raise _broken(path) from error
-        texts = (found.session, found.token, found.protocol, found.server_key)
+        texts = (found.session, found.token, found.protocol)
         endpoints = found.endpoints if isinstance(found.endpoints, dict) else {}
         if not all(isinstance(text, str) for text in (*texts, *(endpoints.get(name) for name in SOCKETS))):
             raise _broken(path)

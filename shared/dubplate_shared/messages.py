@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubplate_shared.errors import DubplateError, ExitCode, InvalidInput, all_errors
+from dubplate_shared.take import TRACKED
 
 Array = npt.NDArray[Any]
 
@@ -138,7 +139,7 @@ class JobSubmit(Message):
     frames: str
     output: str
     version: int = 1
-    take: str = "tracked"
+    take: str = TRACKED
     base_take: str = ""
     take_frames: str = ""
     expression: Array | None = None
@@ -157,6 +158,8 @@ class JobSubmit(Message):
             raise InvalidInput(f"Version {self.version} is not in 1 to 9999.", hint="Choose a version from 1 on.")
         if (self.expression is None) != (self.jaw is None) or (self.eyes is not None and self.jaw is None):
             raise InvalidInput("A take needs expression and jaw together.", hint="Send both, or neither.")
+        if self.expression is not None and self.take == TRACKED:
+            raise InvalidInput(f"{TRACKED!r} is what was filmed.", hint="Give the curves that you send another name.")
         rows = {
             _check_curves("expression", self.expression, EXPRESSION_COMPONENTS),
             _check_curves("jaw", self.jaw, 3),

@@ -13,7 +13,7 @@ from dubplate_shared.errors import Cancelled, DubplateError, HeadModelMismatch, 
 from dubplate_shared.messages import JobFailed, JobState
 
 WORK = {"shot": "man.dubshot", "actor": "man.dubactor", "frames": "1001-1010", "output": "man"}
-CURVES = {"expression": np.zeros((20, 100)), "jaw": np.zeros((20, 3))}
+CURVES = {"take": "edit", "expression": np.zeros((20, 100)), "jaw": np.zeros((20, 3))}
 
 
 def test_a_job_that_cannot_render_fails_with_code_and_hint_and_raises_the_same_class(client):
@@ -56,7 +56,8 @@ def test_waiting_for_a_job_that_is_over_returns_at_once_also_in_another_client(c
         ({**CURVES, "base_take": "unknown"}, InvalidInput, "unknown"),
         ({**CURVES, "take_frames": "1001-1005"}, InvalidInput, "20 rows of curves came for 5 frames"),
         ({**CURVES, "take_frames": "900-919"}, InvalidInput, "900"),
-        ({"jaw": np.full((20, 3), np.nan), "expression": CURVES["expression"]}, InvalidInput, "not a number in row 0"),
+        ({**CURVES, "jaw": np.full((20, 3), np.nan)}, InvalidInput, "not a number in row 0"),
+        ({**CURVES, "take": "tracked"}, InvalidInput, "what was filmed"),
         ({"version": 0}, InvalidInput, "Version 0"),
         ({"settings": {"colour": "blue"}}, InvalidInput, "colour"),
     ],

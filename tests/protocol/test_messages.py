@@ -22,10 +22,12 @@ def through_the_wire(message):
 
 def test_a_submission_arrives_as_it_was_sent():
     jaw = np.random.default_rng(1).normal(size=(2, 3)).astype(np.float32)
-    sent = JobSubmit(**SUBMIT, expression=np.zeros((2, 100), np.float32), jaw=jaw, settings={"force": True, "x": 1.5})
+    sent = JobSubmit(
+        **SUBMIT, take="edit", expression=np.zeros((2, 100), np.float32), jaw=jaw, settings={"force": True, "x": 1.5}
+    )
     read = through_the_wire(sent)
     assert np.array_equal(read.jaw, jaw) and read.expression.shape == (2, 100) and read.eyes is None
-    assert read.settings == {"force": True, "x": 1.5} and (read.key, read.version, read.take) == ("k", 1, "tracked")
+    assert read.settings == {"force": True, "x": 1.5} and (read.key, read.version, read.take) == ("k", 1, "edit")
 
 
 def test_nested_messages_and_errors_arrive_as_they_were_sent():
@@ -67,7 +69,7 @@ def test_a_field_of_another_type_is_refused_by_name(type, body):
     assert type in refused.value.message
 
 
-CURVES = {"expression": np.zeros((2, 100), np.float32), "jaw": np.zeros((2, 3), np.float32)}
+CURVES = {"take": "edit", "expression": np.zeros((2, 100), np.float32), "jaw": np.zeros((2, 3), np.float32)}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,7 @@ CURVES = {"expression": np.zeros((2, 100), np.float32), "jaw": np.zeros((2, 3), 
         {"expression": CURVES["expression"]},
         {"jaw": CURVES["jaw"]},
         {"eyes": np.zeros((2, 6), np.float32)},
+        {**CURVES, "take": "tracked"},
         {**CURVES, "jaw": np.zeros((3, 3), np.float32)},
         {**CURVES, "jaw": np.zeros((2, 4), np.float32)},
         {**CURVES, "jaw": np.zeros(6, np.float32)},
