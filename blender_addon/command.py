@@ -26,7 +26,6 @@ from . import monitor
 from .request import Choice
 from .session import RenderRequest
 
-
 _UNFINISHED_PERCENT = 99.0
 
 

@@ -37,6 +37,7 @@ _ROTATION_MINUS_IDENTITY = (
     "2*(x*z-w*y)", "2*(y*z+w*x)", "-2*(x*x+y*y)",
 )  # fmt: skip
 _TERMS_A_DRIVER = 12  # Blender's driver expressions hold 255 characters; a term has at most 17
+_UNITS_A_METRE = 1e6  # shifts in micrometres: Blender 5.0 leaves a value as it is where a driver moves it by under 1e-4
 _LEAST_TERM = 1e-9  # metres of joint shift per standard deviation: a term below it is left out
 
 
@@ -65,7 +66,10 @@ def _follow_joint(armature: bpy.types.Object, bone: str, shift: Array) -> None:
     """Move the joint's pivot with the expression.  shift: (3, 100) metres per standard deviation."""
     for index, axis in enumerate("xyz"):
         path = _add_shift_sum(armature, bone, axis, shift[index])
-        for helper, expression in ((pivot_bone(bone), "shift"), (skin_bone(bone), "-shift")):
+        for helper, expression in (
+            (pivot_bone(bone), f"shift/{_UNITS_A_METRE:g}"),
+            (skin_bone(bone), f"shift/-{_UNITS_A_METRE:g}"),
+        ):
             driver = armature.pose.bones[helper].driver_add("location", index).driver
             _add_property(driver, "shift", armature, path)
             driver.expression = expression
@@ -86,7 +90,7 @@ def _add_shift_sum(armature: bpy.types.Object, bone: str, axis: str, coefficient
         for component in components[start : start + _TERMS_A_DRIVER]:
             variable = f"e{component}"
             _add_property(driver, variable, armature, expression_path(int(component)))
-            terms.append(f"{coefficients[component]:.6e}*{variable}")
+            terms.append(f"{coefficients[component] * _UNITS_A_METRE:.6e}*{variable}")
         driver.expression = "+".join(terms) or "0"
         path = f'["{name}"]'
     return path

@@ -133,3 +133,8 @@ def write_test_shot(
     )
     crop = np.tile(np.array([[1 / 200, 0, -1.0], [0, 1 / 200, -0.5]]), (count, 1, 1))
     return write_shot(folder / "scene7.dubshot", info, make_track(rig, count, zoom=zoom), crop, rig)
+
+
+def drivers_round(version: tuple[int, ...]) -> bool:
+    """Blender 5.0 leaves a bone's location as it is where a driver moves it by under 0.1 mm; before, it is exact."""
+    return version >= (5, 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blender_shot import HEIGHT, WIDTH, make_rig, make_track, write_test_shot
+from blender_shot import HEIGHT, WIDTH, drivers_round, make_rig, make_track, write_test_shot
 
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Rate
@@ -55,9 +55,10 @@ def test_blender_sees_the_landmarks_where_the_tracker_saw_them(bpy, tmp_path, zo
 
     shot = write_test_shot(tmp_path, rig=make_rig(moving_joints=moving_joints), zoom=zoom)
     imported = import_with_notes(shot.path)
+    tolerance_px = 0.1 if moving_joints and drivers_round(bpy.app.version) else 0.01
     for frame in (1001, 1013, 1040):
         found = landmarks_through_blender(bpy, imported.armature, imported.camera, shot.rig, frame)
-        assert np.abs(found - shot.track.projected_px[frame - 1001]).max() < 0.01
+        assert np.abs(found - shot.track.projected_px[frame - 1001]).max() < tolerance_px
 
 
 def test_the_scene_runs_and_looks_as_the_shot(bpy, tmp_path):
