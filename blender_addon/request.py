@@ -62,6 +62,7 @@ def build_request(context: bpy.types.Context, choice: Choice = AS_THE_SCENE_SAYS
         output=_made(output),
         version=choice.version or context.scene.dubplate.version,
         take=read_take(head),
+        base_take=link.take,
     )
 
 

@@ -33,7 +33,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What to draw: `frames` (an expression such as 1001-1100) of a shot with an actor, as `take` performs."""
+    """What to draw: `frames` (an expression such as 1001-1100) of a shot with an actor, as `take` performs.
+
+    base_take: the shot's take that was edited; its voice is the take's.
+    """
 
     shot: Path
     shot_name: str
@@ -42,6 +45,7 @@ class RenderRequest:
     output: Path
     version: int
     take: Take
+    base_take: str = ""
 
 
 class Session:
@@ -126,6 +130,7 @@ class Session:
             output=client.output_id(request.output),
             version=request.version,
             take=request.take.name,
+            base_take=request.base_take,
             expression=request.take.expression,
             jaw=request.take.jaw,
             eyes=request.take.eyes,
