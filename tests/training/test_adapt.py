@@ -169,3 +169,16 @@ def test_a_silent_shot_is_learnt_without_sound(head, tmp_path):
     shot = write_small_shot(tmp_path, head, name="silent", audio=False)
     info, _ = run(shot, tmp_path / "silent.dubactor", head, iterations=2)
     assert info.metrics["iterations"] == 2
+
+
+def test_the_command_takes_a_consent_file_and_refuses_what_is_none(small_shot, tmp_path):
+    from dubplate_backend.cli.adapt import command
+
+    consent = tmp_path / "consent.json"
+    for text in ("no json", "[1]"):
+        consent.write_text(text)
+        with pytest.raises(InvalidInput, match="consent"):
+            command(shots=[small_shot.path], out=tmp_path / "a.dubactor", consent=consent)
+    with pytest.raises(InvalidInput, match="sketch"):
+        command(shots=[small_shot.path], out=tmp_path / "a.dubactor", preset="sketch")
+    assert [path.name for path in tmp_path.iterdir()] == ["consent.json"]

@@ -48,7 +48,7 @@ from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, ne
 from dubplate_shared.shot import HeadIdentity, Shot
 
 CHECKPOINT_EVERY_S = 60.0
-REPORT_EVERY_S = 2.0
+REPORT_EVERY_S = 5.0
 UNPROJECTED_FRAMES = 200  # of the training frames, evenly: enough for an average
 PREVIEW_FRAMES = 6
 NO_VGG = (
