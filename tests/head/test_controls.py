@@ -120,6 +120,17 @@ def test_a_brow_rises_on_its_own_side(standin: HeadModel, controls: Controls, si
     assert np.linalg.norm(moved[there]) < 0.02
 
 
+def test_solving_finds_the_directions_that_the_stand_in_was_built_with(standin: HeadModel):
+    solved = solve_controls(standin)
+    for name, (expression, jaw) in standin.controls.items():
+        if name == "jaw_open":
+            continue
+        found = solved[name][0]
+        if not name.startswith("blink"):  # many solutions: two components close one lid
+            assert torch.cosine_similarity(found, expression, dim=0) > 0.9, name
+        assert torch.equal(solved[name][1], jaw)
+
+
 def test_solved_controls_need_no_heroic_effort(standin: HeadModel):
     for name, (expression, _) in solve_controls(standin).items():
         assert expression.norm() < 4, name  # standard deviations

@@ -307,7 +307,7 @@ def lips_closing(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The goal of lips_close: each pair of lip points meets again after the jaw has parted them.
 
-    rest, opened: [468, 3] landmarks with the jaw at 0 and at CLOSED_JAW_RAD, any unit.   jaw_share: [468] the jaw's skin
+    rest, opened: [468, 3] landmarks with the jaw at 0 and at CLOSED_JAW_RAD, any unit.   jaw_share: [468] its skin
     weights.   pairs: [468] mirror partners.   Returns [N] and [N, 3]: displacements at rest, which the jaw then turns.
     """
     apart = opened - rest

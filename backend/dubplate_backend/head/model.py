@@ -129,8 +129,8 @@ class HeadModel:
         """Refuse data of another head model.  Raises HeadModelMismatch."""
         if sha256 != self.sha256:
             raise HeadModelMismatch(
-                f"{what} was made on another head model ({sha256[:12]}) than {self.kind} ({self.sha256[:12]}), which is loaded.",
-                hint="Load the head model that it was made on with --head or $DUBPLATE_HEAD, or make it again on this one.",
+                f"{what} was made on another head model ({sha256[:12]}) than {self.kind} ({self.sha256[:12]}).",
+                hint="Load the head that it was made on with --head or $DUBPLATE_HEAD, or make it again on this one.",
             )
 
     def rig(self, shape: Tensor) -> Rig:

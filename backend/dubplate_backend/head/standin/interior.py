@@ -24,7 +24,7 @@ LINING = np.array(
 """Profile of the lining from the lips' contact to the throat: lips about 6 mm thick, a vestibule, the oral cavity."""
 THROAT_MM = -64.0
 LID_EDGE = ((0.15, 2.2, 0.0), (0.5, 5.0, 14.0), (2.4, 9.0, 34.0))
-"""Rings of a lid's edge: clearance of the ball [mm], most that a margin off the ball draws in [mm], turn outward [deg]."""
+"""Rings of a lid's edge: clearance of the ball [mm], most that a far margin draws in [mm], turn outward [deg]."""
 
 IRIS_MM = 5.9
 """Half the visible iris' breadth, 11.7 mm.  Source: Rufer et al. 2005 (white to white)."""
