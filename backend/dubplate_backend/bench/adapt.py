@@ -51,6 +51,7 @@ def adapt(stage: Stage) -> list[Figure]:
         for _ in range(interval):
             trainer.step(sampler.draw(), _LATE)
 
+    steps()  # the first one regularises the judge, which comes seldom
     flops = flops_of(steps) / interval
     seconds = least_seconds(steps, rounds=2, seconds=0.0) / interval
     share = flops / matmul_flops_per_second() / seconds

@@ -2,9 +2,11 @@
 """What this machine can do at most, measured beside every figure that is held against it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from dubplate_backend.bench.figure import least_seconds
 
@@ -27,7 +29,22 @@ def copied_bytes_per_second() -> float:
 
 def flops_of(work: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products and convolutions in `work`, forward and backward."""
-    counter = FlopCounterMode(display=False)
+    counter = _Counter()
     with counter:
         work()
-    return counter.get_total_flops()
+    return counter.total
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up torch's own formulas.  Its FlopCounterMode also follows modules, and so refuses second derivatives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result

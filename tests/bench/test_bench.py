@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks measure true work: peers compute the same thing, counts are right, figures reach the JSON."""
+
+import json
+
+import pytest
+import torch
+
+from dubplate_backend.bench import skinning
+from dubplate_backend.bench.__main__ import NAMES, main
+from dubplate_backend.bench.figure import Figure, least_seconds
+from dubplate_backend.bench.limits import flops_of
+from dubplate_backend.bench.stage import Stage
+
+
+def test_the_dense_peer_of_skinning_gives_the_same_vertices():
+    with Stage() as stage:
+        codes = stage.codes(3)
+        expected = stage.head.vertices(**codes)
+        torch.testing.assert_close(skinning._dense(stage.head, **codes), expected, atol=1e-5, rtol=0)
+
+
+def test_the_bench_head_fills_a_good_part_of_the_picture():
+    from dubplate_backend.raster.rasterise import visible_faces
+
+    with Stage() as stage:
+        covered = visible_faces(stage.screen(2, 64), stage.head.faces, 64, 64) >= 0
+    assert 0.3 < float(covered.float().mean()) < 0.9
+
+
+def test_work_is_counted_forward_backward_and_through_second_derivatives():
+    left, right = torch.randn(8, 16, requires_grad=True), torch.randn(16, 4, requires_grad=True)
+    product = 2 * 8 * 16 * 4
+    assert flops_of(lambda: left @ right) == product
+    assert flops_of(lambda: (left @ right).sum().backward()) == 3 * product
+
+    def penalty() -> None:
+        (slope,) = torch.autograd.grad((left @ right).square().sum(), left, create_graph=True)
+        slope.square().sum().backward()
+
+    assert flops_of(penalty) > 3 * product
+
+
+def test_the_least_of_the_rounds_counts_and_the_first_is_left_out():
+    calls = []
+    assert least_seconds(lambda: calls.append(1), rounds=4, seconds=0.0) < 1.0
+    assert len(calls) == 5
+
+
+def test_figures_are_printed_and_written_with_unit_and_ratio(tmp_path, capsys):
+    assert main(["skinning", "--json", str(tmp_path / "bench.json")]) == 0
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert written["schema"] == "dubplate.bench/1"
+    assert written["threads"] >= 1
+    printed = capsys.readouterr().out
+    for figure in written["figures"]:
+        assert figure["unit"] == "ms"
+        assert figure["value"] > 0
+        assert figure["ratio"] > 0
+        assert figure["against"]
+        assert Figure(**figure).line() in printed
+
+
+def test_an_unknown_benchmark_is_refused_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["teapot"])
+    assert exit_.value.code == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in NAMES)
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "scripts/bench rasteriser" in capsys.readouterr().out
