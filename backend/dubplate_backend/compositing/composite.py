@@ -85,7 +85,7 @@ def compose(
     if box.empty:
         return pass_through(plate, matrix)
     _, drawn = to_plate(rendered.rgb, matrix, height, width)  # [h, w, 3] network values
-    net = np.nan_to_num(plate.colour.encode(plate.rgb), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)  # [H, W, 3]
+    net = plate.colour.visible(plate.rgb)  # [H, W, 3]
     ring = (matte > RING[0]) & (matte < RING[1])
     grade = match_colour(drawn, net[box.slices], ring) if settings.colour_match else Grade.identity()
     drawn = np.clip(grade.apply(drawn), 0.0, 1.0)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The soft matte: how much of each plate pixel the drawn face replaces.
 
-The support is the mask that the renderer may redraw, which depends on no jaw.  Its edge is rounded, drawn in by a
-little over one pixel of the crop (so that nothing the renderer copied from outside its mask is used), and then rises
-smoothly inside it: the matte is exactly 0 from the mask's edge outwards.
+The support is what the renderer may redraw.  Distances to its edge are measured at the plate's resolution and smoothed,
+so that neither the crop's pixels nor the mesh's triangles show in the outline.  The matte rises from a little inside
+that edge (nothing that the renderer copied from outside its mask is used) and is exactly 0 from the edge outwards.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import numpy as np
 
 from dubplate_backend.compositing.crop_warp import Border, Box, Sampling, to_plate
 
-ROUNDING = 1.0  # crop px, sigma: a mask of few pixels has stairs, the plate must not show them
-EROSION = 1.5  # crop px
+EDGE = 1.5  # crop px: enlarging the crop mixes that much of what lies beside the mask
+SMOOTHING = 0.015  # of the crop's side, sigma
 RAMP = 0.06  # of the crop's side: about the width of a lip, so that skin shading has room to meet
+# A distance changes by at most 1 a pixel, so a Gaussian moves it by at most the mean length of its own steps.
+MOST_MOVED = math.sqrt(math.pi / 2)  # sigmas
 
 
 def soft_matte(mask: np.ndarray, matrix: np.ndarray, height: int, width: int) -> tuple[Box, np.ndarray]:
@@ -26,20 +28,16 @@ def soft_matte(mask: np.ndarray, matrix: np.ndarray, height: int, width: int) ->
     mask: [S, S] bool.  matrix: (2, 3) plate px -> unit square.
     Returns the crop's box in the plate and float32 [box.height, box.width] in 0..1.
     """
-    size = mask.shape[0]
-    rounded = _rounded(mask)
-    box, support = to_plate(rounded, matrix, height, width, sampling=Sampling.LINEAR, border=Border.ZERO)
+    solid = mask.astype(np.float32)
+    box, support = to_plate(solid, matrix, height, width, sampling=Sampling.LINEAR, border=Border.ZERO)
     if box.empty:
         return box, support
     side = crop_side(matrix)
+    sigma = SMOOTHING * side
+    erosion = max(EDGE * side / mask.shape[0], MOST_MOVED * sigma)
     distance = inside_distance(support > 0.5, at_frame_edge(box, height, width), side)
-    return box, ramp(distance - EROSION * side / size, RAMP * side)
-
-
-def _rounded(mask: np.ndarray) -> np.ndarray:
-    """[S, S] float 0..1, nowhere above one half outside the mask."""
-    solid = mask.astype(np.float32)
-    return np.minimum(cv2.GaussianBlur(solid, (0, 0), ROUNDING, borderType=cv2.BORDER_CONSTANT), solid)
+    smooth = cv2.GaussianBlur(distance, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return box, ramp(smooth - erosion, RAMP * side)
 
 
 def crop_side(matrix: np.ndarray) -> float:

@@ -93,6 +93,12 @@ class PlateColour:
         curved = np.exp2(values * STOPS - STOPS_BELOW_ONE)
         return np.where(values <= CURVE_BREAK, (values - OFFSET) / SLOPE, curved).astype(np.float32)
 
+    def visible(self, rgb: np.ndarray) -> np.ndarray:
+        """As `encode`, clipped to 0..1, with 0 for not-a-number: what a network is shown."""
+        values = np.clip(self.encode(rgb), 0.0, 1.0)
+        values[np.isnan(values)] = 0.0
+        return values
+
     def drawable(self, rgb: np.ndarray) -> np.ndarray:
         """Where all three values are finite and in the network's range: [..., 3] -> [...] bool."""
         with np.errstate(invalid="ignore"):

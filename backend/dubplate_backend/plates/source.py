@@ -49,7 +49,7 @@ class Plate:
 
         Beyond the data window the edge goes on; not-a-number becomes 0.
         """
-        values = np.clip(np.nan_to_num(self.colour.encode(self.rgb), nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+        values = self.colour.visible(self.rgb)
         left, top, right, bottom = self.windows.display
         if self.windows.data == self.windows.display:
             return values
