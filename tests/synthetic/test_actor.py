@@ -14,6 +14,7 @@ from dubplate_backend.speech.sound import audio
 from dubplate_backend.synthetic.shot import make_synthetic_shot, stage
 from dubplate_backend.tracking.faces import find_faces
 from dubplate_shared.landmarks import FACE_OVAL, lip_gap
+from dubplate_shared.progress import never, silent
 from dubplate_shared.shot import Shot
 
 
@@ -26,7 +27,7 @@ def shot(tmp_path_factory: pytest.TempPathFactory) -> Shot:
 def seen(shot: Shot) -> np.ndarray:
     """(T, 478, 2) what FaceMesh sees of the actor, px."""
     with Footage.open(shot.plate_path()) as footage:
-        faces = find_faces(footage, footage.count)
+        faces = find_faces(footage, footage.count, progress=silent, stop=never)
     assert faces.seen.all()
     return faces.landmarks_px
 
