@@ -28,11 +28,17 @@ def test_the_bench_head_fills_a_good_part_of_the_picture():
     assert 0.3 < float(covered.float().mean()) < 0.9
 
 
-def test_work_is_counted_forward_backward_and_through_second_derivatives():
+def test_work_is_counted_forward_backward_in_inference_and_through_second_derivatives():
     left, right = torch.randn(8, 16, requires_grad=True), torch.randn(16, 4, requires_grad=True)
     product = 2 * 8 * 16 * 4
     assert flops_of(lambda: left @ right) == product
     assert flops_of(lambda: (left @ right).sum().backward()) == 3 * product
+
+    def drawn() -> None:
+        with torch.inference_mode():
+            torch.nn.functional.linear(left, right.T)
+
+    assert flops_of(drawn) == product
 
     def penalty() -> None:
         (slope,) = torch.autograd.grad((left @ right).square().sum(), left, create_graph=True)
