@@ -16,11 +16,13 @@ from small_backend import Backend, running
 from blender_addon.client import Client, start_backend
 from dubplate_backend.plates.manifest import Manifest
 from dubplate_backend.server.models import Models
+from dubplate_backend.server.render_work import take_of
 from dubplate_shared.errors import BackendLost, Cancelled
 from dubplate_shared.files import sha256_file
 from dubplate_shared.frames import format_frames, parse_frames
-from dubplate_shared.messages import JobCancelled, JobFinished, JobFrame, JobProgress, JobState
+from dubplate_shared.messages import JobCancelled, JobFinished, JobFrame, JobProgress, JobState, JobSubmit
 from dubplate_shared.shot import Shot
+from dubplate_shared.take import Take
 
 WORK = {"shot": "small.dubshot", "actor": "small.dubactor", "settings": {"preview": False}}
 PING_LIMIT_S = 0.25
@@ -122,6 +124,16 @@ def test_a_cancelled_render_stops_between_frames_and_goes_on_from_there(client, 
     whole = rendered(client, **{name: value for name, value in request.items() if name not in WORK})
     assert len(whole) == 10
     assert all(whole[event.frame].sha256 == event.sha256 for event in told)
+
+
+def test_an_edit_keeps_the_voice_of_the_take_it_was_made_from(shot):
+    def voice(**request: object) -> object:
+        sent = JobSubmit(key="k", shot="s", actor="a", frames="1001", output="o", **edited(shot, 0.1), **request)
+        return take_of(sent, shot).origin.get("audio")
+
+    shot.save_take(Take("dub", shot.track.expression, shot.track.jaw, None, {"audio": "dub.wav"}))
+    assert voice(take="edit") == shot.info.audio[0], "what was filmed sounds as it did"
+    assert voice(take="dub") == "dub.wav" and voice(take="edit", base_take="dub") == "dub.wav"
 
 
 def test_every_client_hears_of_a_job_and_may_wait_for_it(client, shot, backend):
