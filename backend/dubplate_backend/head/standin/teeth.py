@@ -103,7 +103,7 @@ def crown(width: float, height: float, depth: float, molar: bool) -> Surface:
     box = np.stack([np.cos(turn), np.sin(turn)], 1)
     box = np.sign(box) * np.abs(box) ** 0.55  # [N, 2] between a circle and a square
     heights = np.array([1.0, 0.62, 0.22, 0.035])
-    wide = np.array([0.80, 0.96, 1.0, 0.93]) * width * 0.5 * 0.985
+    wide = np.array([0.80, 0.97, 1.01, 0.97]) * width * 0.5 * 0.985
     thick = np.array([1.0, 0.95, 0.75, 0.6] if molar else [1.0, 0.85, 0.42, 0.2]) * depth * 0.5
     lean = np.array([0.0, 0.35, 0.25, -0.3]) if not molar else np.zeros(4)  # the face bulges, the edge turns in
     rings = np.stack(
