@@ -157,15 +157,14 @@ def test_a_job_that_fails_says_why_and_what_to_do(bpy, scene, backend, assets):
     assert monitor.status().hint
 
 
-def test_a_backend_that_dies_is_noticed_and_said(bpy, scene, assets, tmp_path):
+def test_a_backend_that_dies_is_noticed_and_said(bpy, scene, backend):
+    """The last test here, for it ends the backend that the others share."""
     from blender_addon import monitor
-    from blender_addon.backend_process import start_backend
 
-    process = start_backend(sys.executable, roots=[assets], output_root=tmp_path)
-    scene.dubplate.connection = str(process.connection_file)
     assert bpy.ops.dubplate.connect() == {"FINISHED"}
-    process.process.kill()
-    process.process.wait()
+    process = backend[0].process
+    process.kill()
+    process.wait()
     deadline_s = time.monotonic() + 10.0
     while monitor.session().hello is not None:
         assert time.monotonic() < deadline_s
