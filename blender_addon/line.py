@@ -16,8 +16,9 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from dubplate_shared.connection import Connection
+from dubplate_shared.error_info import ErrorInfo
 from dubplate_shared.errors import BackendLost
-from dubplate_shared.messages import ErrorInfo, Hello, Message, Ping, Pong, Refusal, Welcome
+from dubplate_shared.messages import Hello, Message, Ping, Pong, Refusal, Welcome
 from dubplate_shared.protocol import MAX_CONTROL_BYTES, SOCKET_OPTIONS, Envelope, ProtocolError, pack, unpack
 from dubplate_shared.validation import from_envelope, to_envelope
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubplate_shared.errors import BackendUnreachable, InvalidInput
+from dubplate_shared.errors import BackendUnreachable, DubplateError, InvalidInput
 from dubplate_shared.files import read_json
 from dubplate_shared.protocol import PROTOCOL_VERSION
 
@@ -49,6 +49,15 @@ class Connection:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def remove(self, path: Path | str) -> None:
+        """Remove the file if it is still this connection's: a later backend may have written its own there."""
+        try:
+            mine = Connection.read(path).session == self.session
+        except DubplateError:
+            return
+        if mine:
+            Path(path).unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path | str) -> Connection:

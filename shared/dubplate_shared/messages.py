@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dubplate_shared.errors import DubplateError, ExitCode, InvalidInput, all_errors
+from dubplate_shared.error_info import ErrorInfo
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.take import TRACKED
 
 Array = npt.NDArray[Any]
@@ -24,8 +25,6 @@ EXPRESSION_COMPONENTS = 100
 MAX_KEY_LENGTH = 128
 MAX_NAME_LENGTH = 512  # of an id or a name
 MAX_RANGE_LENGTH = 4096  # of a frame range as text
-MAX_DETAIL_LENGTH = 2000
-RETRYABLE = frozenset({"backend_unreachable", "backend_lost", "out_of_memory", "output_not_writable", "queue_full"})
 
 
 class JobState(StrEnum):
@@ -42,19 +41,6 @@ class JobState(StrEnum):
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
-class QueueFull(DubplateError):
-    """More jobs wait than the backend keeps."""
-
-    code = "queue_full"
-
-
-class NotAdmitted(DubplateError):
-    """The request does not carry the connection file's token."""
-
-    exit_code = ExitCode.UNREACHABLE
-    code = "not_admitted"
-
-
 @dataclass(frozen=True)
 class Message:
     """Base of all messages. TYPE is the header's `type`, SOCKET where it travels, SENDER who says it."""
@@ -62,36 +48,6 @@ class Message:
     TYPE: ClassVar[str] = ""
     SOCKET: ClassVar[str] = "rpc"
     SENDER: ClassVar[str] = "client"
-
-
-@dataclass(frozen=True)
-class ErrorInfo:
-    """An error on its way: `code` names the class in dubplate_shared.errors."""
-
-    code: str
-    title: str
-    detail: str
-    hint: str = ""
-    exit_code: int = 1
-    retryable: bool = False
-
-    @classmethod
-    def of(cls, error: BaseException) -> ErrorInfo:
-        """Describe any error; one that is no DubplateError is a defect, and the backend's log has its traceback."""
-        if isinstance(error, DubplateError):
-            title = error.code.replace("_", " ").capitalize()
-            code, hint, exit_code = error.code, error.hint, int(error.exit_code)
-            detail = error.message
-        else:
-            title, code, exit_code = "Internal error", "internal", 1
-            hint = "This is a defect of the backend: its log has the traceback."
-            detail = f"{type(error).__name__}: {error}"
-        return cls(code, title, detail[:MAX_DETAIL_LENGTH], hint[:MAX_DETAIL_LENGTH], exit_code, code in RETRYABLE)
-
-    def exception(self) -> DubplateError:
-        """The same error as an exception of the same class; of the base class for a code unknown here."""
-        kind = all_errors().get(self.code, DubplateError)
-        return kind(self.detail, hint=self.hint)
 
 
 # --- requests on rpc ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -71,3 +72,15 @@ def test_a_file_without_a_field_or_with_unknown_ones_is_told_apart(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(InvalidInput, match=r"c\.json"):
         Connection.read(path)
+
+
+def test_a_backend_removes_its_own_file_and_no_later_ones(tmp_path):
+    path = tmp_path / "c.json"
+    CONNECTION.write(path)
+    later = dataclasses.replace(CONNECTION, session="later")
+    later.write(path)
+    CONNECTION.remove(path)
+    assert Connection.read(path) == later
+    later.remove(path)
+    later.remove(path)
+    assert not path.exists()

@@ -18,11 +18,20 @@ from hostile import HOSTILE
 from small_backend import RawSocket, running
 
 from blender_addon.client import Client
+from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import listen
+from dubplate_backend.server.server import Server
 from dubplate_shared import __version__
 from dubplate_shared.connection import Connection
-from dubplate_shared.errors import BackendUnreachable, HeadModelMismatch, InvalidInput, ProtocolMismatch
-from dubplate_shared.messages import Message, NotAdmitted, Ping, Pong, Refusal, ShotLoad
+from dubplate_shared.error_info import NotAdmitted
+from dubplate_shared.errors import (
+    BackendUnreachable,
+    HeadModelMismatch,
+    InvalidInput,
+    OutputNotWritable,
+    ProtocolMismatch,
+)
+from dubplate_shared.messages import Message, Ping, Pong, Refusal, ShotLoad
 from dubplate_shared.protocol import PROTOCOL_VERSION, Envelope, ProtocolError, pack, unpack
 from dubplate_shared.validation import from_envelope
 
@@ -255,3 +264,10 @@ def test_the_connection_file_goes_with_the_backend(tmp_path, models, root):
     with running(tmp_path, models, root) as backend:
         second = json.loads(backend.connection_file.read_text())
     assert first["session"] != second["session"] and first["token"] != second["token"]
+
+
+def test_a_connection_file_that_cannot_be_written_is_told(tmp_path, models):
+    (tmp_path / "connection.json").mkdir()
+    server = Server(assets=Assets((), tmp_path), models=models, connection_file=tmp_path / "connection.json")
+    with pytest.raises(OutputNotWritable, match=r"connection\.json"), server:
+        pass

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from dubplate_shared import protocol
-from dubplate_shared.messages import EVENTS, MESSAGES, REPLIES, REQUESTS, ErrorInfo, JobInfo
+from dubplate_shared.error_info import RETRYABLE, ErrorInfo
+from dubplate_shared.errors import all_errors
+from dubplate_shared.messages import EVENTS, MESSAGES, REPLIES, REQUESTS, JobInfo
 from dubplate_shared.validation import field_types
 
 DOCUMENT = Path(__file__).parents[2] / "PROTOCOL.md"
@@ -96,3 +98,10 @@ def test_the_document_gives_the_limits_and_dtypes(text):
     }
     assert {name: int(limits[name]) for name in wanted} == wanted
     assert f"dtypes: {', '.join(f'`{dtype}`' for dtype in protocol.DTYPES)}." in text
+
+
+def test_the_document_lists_exactly_the_error_codes_of_the_code(text):
+    kinds = [kind for kind in all_errors().values() if kind.__module__.startswith("dubplate_shared.")]
+    wanted = {(kind.code, str(int(kind.exit_code)), "yes" if kind.code in RETRYABLE else "no") for kind in kinds}
+    table = text[text.index("| code | exit code |") : text.index("## Messages")]
+    assert {tuple(row[:3]) for row in rows(table)[2:]} == wanted

@@ -8,8 +8,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dubplate_shared.error_info import ErrorInfo
 from dubplate_shared.errors import DubplateError, HeadModelMismatch, InvalidInput, OutOfMemory, all_errors
-from dubplate_shared.messages import MESSAGES, ErrorInfo, Hello, JobInfo, JobInfos, JobState, JobSubmit, Pong, Refusal
+from dubplate_shared.messages import MESSAGES, Hello, JobInfo, JobInfos, JobState, JobSubmit, Pong, Refusal
 from dubplate_shared.protocol import Envelope, ProtocolError, pack, unpack
 from dubplate_shared.validation import from_envelope, to_envelope
 

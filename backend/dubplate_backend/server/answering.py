@@ -11,8 +11,9 @@ from typing import Any
 
 import zmq
 
+from dubplate_shared.error_info import ErrorInfo, NotAdmitted
 from dubplate_shared.errors import BackendLost, DubplateError
-from dubplate_shared.messages import ErrorInfo, Hello, Message, NotAdmitted, Refusal
+from dubplate_shared.messages import Hello, Message, Refusal
 from dubplate_shared.protocol import Envelope, ProtocolError, check_version, pack, unpack
 from dubplate_shared.validation import from_envelope, to_envelope
 

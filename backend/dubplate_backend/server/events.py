@@ -8,7 +8,8 @@ import threading
 
 import zmq
 
-from dubplate_shared.messages import MAX_DETAIL_LENGTH, Log, Message
+from dubplate_shared.error_info import MAX_DETAIL_LENGTH
+from dubplate_shared.messages import Log, Message
 from dubplate_shared.protocol import pack
 from dubplate_shared.validation import to_envelope
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dubplate_backend.server.render_work import RenderWork
+from dubplate_shared.error_info import ErrorInfo, QueueFull
 from dubplate_shared.errors import Cancelled, DubplateError, InvalidInput
 from dubplate_shared.files import sha256_arrays
 from dubplate_shared.frames import format_frames
 from dubplate_shared.messages import (
-    ErrorInfo,
     JobCancelled,
     JobFailed,
     JobFinished,
@@ -28,7 +28,6 @@ from dubplate_shared.messages import (
     JobState,
     JobSubmit,
     Message,
-    QueueFull,
 )
 from dubplate_shared.progress import Progress, check
 from dubplate_shared.protocol import MAX_HEADER_BYTES

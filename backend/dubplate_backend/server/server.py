@@ -25,6 +25,7 @@ from dubplate_backend.server.models import Models
 from dubplate_backend.server.render_work import prepare
 from dubplate_shared import __version__
 from dubplate_shared.connection import Connection
+from dubplate_shared.errors import OutputNotWritable
 from dubplate_shared.messages import (
     ActorLoad,
     ActorLoaded,
@@ -54,7 +55,7 @@ class Server:
     """Use as a context manager: entering writes `connection_file` and starts the threads, leaving ends everything.
 
     assets: what may be read and written.  models: what is kept in memory.  address: the loopback's.
-    Raises InvalidInput, BackendUnreachable, and OSError where the connection file cannot be written.
+    Raises InvalidInput, BackendUnreachable, OutputNotWritable where the connection file cannot be written.
     """
 
     def __init__(self, *, assets: Assets, models: Models, connection_file: Path, address: str = LOOPBACK) -> None:
@@ -94,10 +95,17 @@ class Server:
         self._last_life_s = time.monotonic()
 
     def __enter__(self) -> Server:
+        try:
+            self.connection.write(self._connection_file)
+        except OSError as error:
+            self._close_sockets()
+            raise OutputNotWritable(
+                f"The connection file {self._connection_file} cannot be written: {error.strerror}.",
+                hint="Name another with --connection.",
+            ) from error
         log.addHandler(self._event_log)
         self.jobs.start()
         self._control.start()
-        self.connection.write(self._connection_file)
         log.info("listening on %s", self.connection.endpoints["rpc"])
         return self
 
@@ -131,7 +139,10 @@ class Server:
         self.worker_ended = self.jobs.stop(WORKER_END_S)
         log.removeHandler(self._event_log)
         self._control.stop()
-        self._connection_file.unlink(missing_ok=True)
+        self.connection.remove(self._connection_file)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         self._events.close()
         self._sockets.close()
         self._context.term()
