@@ -99,7 +99,7 @@ def test_a_piece_of_the_man_meets_the_bounds(head: HeadModel, tmp_path: Path) ->
     assert measured.lips_error_percent <= 2.0
     assert measured.lip_gap_error_percent <= 1.0
     assert shot.audio_path() is None
-    assert any("no sound" in warning for warning in shot.info.extra["tracking"]["warnings"])
+    assert any("holds no sound" in warning for warning in shot.info.extra["tracking"]["warnings"])
 
 
 def grey(count: int) -> list[np.ndarray]:
@@ -141,6 +141,17 @@ def test_footage_that_cannot_be_tracked_is_refused_and_leaves_nothing(head: Head
             track(tmp_path / name, tmp_path / "out.dubshot", head=head)
         assert caught.value.exit_code == ExitCode.INVALID_INPUT and caught.value.hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.mp4", "notes.mp4", "wall.mp4"]
+
+
+def test_sound_that_is_asked_for_has_to_be_there_and_replaces_the_videos(
+    moment: Path, head: HeadModel, tmp_path: Path
+) -> None:
+    with pytest.raises(FootageError, match=r"voice\.wav"):
+        track(moment, tmp_path / "a.dubshot", head=head, audio=tmp_path / "voice.wav")
+    soundfile.write(tmp_path / "voice.wav", np.full(4000, 0.25, np.float32), 8000)
+    shot = track(moment, tmp_path / "a.dubshot", head=head, audio=tmp_path / "voice.wav", settings=WITHOUT_PREVIEW)
+    stored, rate = soundfile.read(shot.audio_path())
+    assert rate == 8000 and np.allclose(stored, 0.25, atol=1e-4)
 
 
 def test_a_track_that_is_stopped_leaves_nothing(speaker: Path, head: HeadModel, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.colour import PlateColour
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.raster.camera import project, to_camera
-from dubplate_backend.speech.sound import extract_wav, has_sound
+from dubplate_backend.speech.sound import extract_wav
 from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_backend.tracking.faces import Faces, find_faces
 from dubplate_backend.tracking.figures import figures
@@ -24,7 +24,8 @@ from dubplate_backend.tracking.fit import Fit, FitSettings, fit_head
 from dubplate_backend.tracking.gaze import eye_rotations
 from dubplate_backend.tracking.preview import write_preview
 from dubplate_shared import __version__
-from dubplate_shared.errors import InvalidInput
+from dubplate_shared.errors import FootageError, InvalidInput
+from dubplate_shared.frames import format_frames
 from dubplate_shared.landmarks import COUNT
 from dubplate_shared.progress import ProgressCallback, Stop, check, never, silent
 from dubplate_shared.rotations import axis_angle_from_matrix
@@ -72,11 +73,7 @@ def track(
         raise InvalidInput(f"{out} exists already.", hint="Choose another name, or say --overwrite to replace it.")
     with Footage.open(video) as footage, tempfile.TemporaryDirectory(prefix="dubplate-track-") as folder:
         warnings: list[str] = []
-        files = {} if audio is None else {AUDIO_NAME: copied_sound(Path(audio), 0.0, Path(folder))}
-        if audio is None and has_sound(video):
-            files = {AUDIO_NAME: copied_sound(video, footage.start_s, Path(folder))}
-        if not files:
-            warnings.append("The video has no sound: the shot has no audio. Give a voice track with --audio.")
+        files = shot_sound(video, audio, footage.start_s, Path(folder), warnings)
         faces = find_faces(footage, footage.count, progress=progress, stop=stop)
         warnings += seen_warnings(footage, faces, first_frame)
         fit = fit_head(
@@ -121,11 +118,21 @@ def track(
         return write_shot(out, info, tracked, crop, rig, files=files, overwrite=settings.overwrite)
 
 
-def copied_sound(source: Path, start_s: float, folder: Path) -> Path:
-    """The sound of a file as a WAV whose first sample belongs to the first frame."""
+def shot_sound(
+    video: Path, audio: Path | str | None, start_s: float, folder: Path, warnings: list[str]
+) -> dict[str, Path]:
+    """The shot's sound as a WAV whose first sample belongs to the first frame; nothing, and a warning, where the video
+    has none that can be read. Sound that was asked for by name has to be there: else FootageError."""
     path = folder / AUDIO_NAME
-    extract_wav(source, path, start_s=start_s)
-    return path
+    if audio is not None:
+        extract_wav(audio, path, start_s=0.0)
+        return {AUDIO_NAME: path}
+    try:
+        extract_wav(video, path, start_s=start_s)
+    except FootageError as error:
+        warnings.append(f"{error.message} The shot has no audio: give a voice track with --audio.")
+        return {}
+    return {AUDIO_NAME: path}
 
 
 def seen_warnings(footage: Footage, faces: Faces, first_frame: int) -> list[str]:
@@ -133,8 +140,6 @@ def seen_warnings(footage: Footage, faces: Faces, first_frame: int) -> list[str]
     warnings = []
     missing = np.flatnonzero(~faces.seen) + first_frame
     if len(missing):
-        from dubplate_shared.frames import format_frames
-
         frames = format_frames([int(frame) for frame in missing])
         warnings.append(f"No face in frames {frames}: they pass through untouched.")
     if faces.most_faces > 1:
