@@ -34,13 +34,21 @@ def soup(count: int = 400, seed: int = 5) -> tuple[Tensor, Tensor]:
     return screen, torch.arange(3 * count).view(-1, 3)
 
 
+Scene = tuple[Tensor, Tensor, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
+
+
+@pytest.fixture(scope="module", params=["ball", "soup"])
+def scene(request: pytest.FixtureRequest, ball: tuple[Tensor, Tensor], ball_on_screen: Tensor) -> Scene:
+    """Screen, faces, and the reference's ids, depths and barycentrics of each picture."""
+    screen, faces = (ball_on_screen, ball[1]) if request.param == "ball" else soup()
+    return screen, faces, [reference_fragments(view.numpy(), faces.numpy(), HEIGHT, WIDTH) for view in screen]
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("scene", ["ball", "soup"])
-def test_fragments_are_the_references(ball, ball_on_screen, backend, scene):
-    screen, faces = (ball_on_screen, ball[1]) if scene == "ball" else soup()
+def test_fragments_are_the_references(scene, backend):
+    screen, faces, references = scene
     fragments = rasterise(screen, faces, HEIGHT, WIDTH, backend)
-    for image in range(len(screen)):
-        ids, zbuf, barycentrics = reference_fragments(screen[image].numpy(), faces.numpy(), HEIGHT, WIDTH)
+    for image, (ids, zbuf, barycentrics) in enumerate(references):
         same = fragments.pix_to_face[image].numpy() == ids
         assert same.mean() >= 0.9999
         assert (ids >= 0).mean() > 0.2

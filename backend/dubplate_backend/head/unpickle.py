@@ -19,7 +19,7 @@ from dubplate_shared.errors import InvalidInput
 MAX_FILE_BYTES = 512 << 20
 """FLAME 2020 and 2023 are about 50 MB; with every number written as text, still below this."""
 
-MAX_OPERATIONS = 1_000_000
+MAX_OPERATIONS = 200_000
 """A head model takes a few hundred.  Bounds the time, and the memory to some 100 bytes an operation."""
 
 _MAX_INTEGER_BYTES = 16
