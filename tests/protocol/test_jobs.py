@@ -7,10 +7,11 @@ import uuid
 
 import numpy as np
 import pytest
+import torch
 
 from blender_addon.client import Client
-from dubplate_shared.errors import Cancelled, DubplateError, HeadModelMismatch, InvalidInput
-from dubplate_shared.messages import JobFailed, JobState
+from dubplate_shared.errors import Cancelled, DubplateError, HeadModelMismatch, InvalidInput, OutOfMemory
+from dubplate_shared.messages import JobFailed, JobState, Log
 
 WORK = {"shot": "man.dubshot", "actor": "man.dubactor", "frames": "1001-1010", "output": "man"}
 CURVES = {"take": "edit", "expression": np.zeros((20, 100)), "jaw": np.zeros((20, 3))}
@@ -132,3 +133,32 @@ def test_a_cancelled_job_raises_cancelled(client):
     for job in jobs[:-1]:
         with pytest.raises(InvalidInput):
             client.wait(job, timeout=30)
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")])
+def test_running_out_of_memory_fails_the_job_as_such_and_the_next_one_runs(client, models, monkeypatch, fault):
+    def exhausted(_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "renderer", exhausted)
+        with pytest.raises(OutOfMemory, match="man"):
+            client.wait(client.submit(**WORK), timeout=30)
+    assert client.jobs()[0].error.retryable
+    with pytest.raises(InvalidInput):  # this actor has no weights
+        client.wait(client.submit(**WORK), timeout=30)
+
+
+def test_a_defect_in_a_render_fails_its_job_alone_and_is_told_without_a_traceback(client, models, monkeypatch):
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    heard: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "renderer", broken)
+        with pytest.raises(DubplateError, match="ZeroDivisionError: by zero") as failed:
+            client.wait(client.submit(**WORK), heard.append, timeout=30)
+    assert type(failed.value) is DubplateError and "log" in failed.value.hint
+    assert any(isinstance(event, Log) and event.level == "error" and "\n" not in event.text for event in heard)
+    with pytest.raises(InvalidInput):
+        client.wait(client.submit(**WORK), timeout=30)

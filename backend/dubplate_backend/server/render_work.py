@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dubplate_backend.rendering import RenderSettings, render_shot
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
-from dubplate_shared.errors import InvalidInput
+from dubplate_shared.errors import InvalidInput, OutOfMemory
 from dubplate_shared.files import sha256_file
 from dubplate_shared.frames import parse_frames
 from dubplate_shared.messages import JobSubmit
@@ -42,22 +43,28 @@ class RenderWork:
     def run(self, *, progress: ProgressCallback, written: Written, stop: Stop) -> str:
         """Render, telling each plate as it stands on disk. Returns the manifest's path beneath the output root.
 
-        Raises Cancelled where `stop` says so, else what render_shot raises.
+        Raises Cancelled where `stop` says so, OutOfMemory, else what render_shot raises.
         """
-        report = render_shot(
-            shot=self.shot,
-            take=self.take,
-            actor_path=self.actor_path,
-            head=self.models.head,
-            renderer=self.models.renderer(self.actor_path),
-            frames=self.frames,
-            out=self.out,
-            version=self.version,
-            progress=progress,
-            stop=stop,
-            settings=self.settings,
-            written=lambda frame, path: written(frame, self._beneath_root(path), sha256_file(path)),
-        )
+        try:
+            report = render_shot(
+                shot=self.shot,
+                take=self.take,
+                actor_path=self.actor_path,
+                head=self.models.head,
+                renderer=self.models.renderer(self.actor_path),
+                frames=self.frames,
+                out=self.out,
+                version=self.version,
+                progress=progress,
+                stop=stop,
+                settings=self.settings,
+                written=lambda frame, path: written(frame, self._beneath_root(path), sha256_file(path)),
+            )
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise OutOfMemory(
+                f"The memory of {self.models.device} did not suffice for {self.shot.info.name}.",
+                hint="Close other programs that use it, or use an actor of a smaller preset.",
+            ) from error
         return self._beneath_root(report.manifest)
 
     def _beneath_root(self, path: Path) -> str:
