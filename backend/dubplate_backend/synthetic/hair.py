@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.shading import vertex_normals
@@ -19,9 +20,10 @@ from dubplate_backend.synthetic.noise import Noise
 # The upper edge of the face, from one ear over the forehead to the other: where hair begins.
 _HAIRLINE = (234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 454)
 _EARS = (234, 454)
-_LENGTH_M = 0.0085
+_LENGTH_M = 0.0095
+_SHAVED = 0.45  # of the length is left at the height of the ears
 _RISE_M = 0.016  # from the hairline to full length
-_EAR_REACH_M = (0.052, 0.036, 0.060)  # half height, half depth, half width of what is cut out round an ear
+_EAR_REACH_M = (0.038, 0.030, 0.060)  # half height, half depth, half width of what is cut out round an ear
 _EAR_SHIFT_M = (0.0, 0.006, -0.020)  # from MediaPipe's ear point to the ear's middle, x outwards
 _NAPE_M = 0.030  # the cut ends this far below the ear points, at the back
 _SUBDIVISIONS = 2
@@ -55,7 +57,7 @@ def hair_extent(head: HeadModel, shape: torch.Tensor) -> np.ndarray:
     rest = head.shaped(shape)[0]
     points, landmarks = rest[0].double().numpy(), head.landmarks(rest)[0].double().numpy()
     line = _dense(landmarks[list(_HAIRLINE)])
-    from_line = np.array([np.linalg.norm(line - point, axis=1).min() for point in points])
+    from_line = cKDTree(line).query(points)[0]
     extent = _ramp((from_line - 0.001) / _RISE_M)
     for index in _EARS:
         side = np.sign(landmarks[index, 0])
@@ -91,7 +93,11 @@ def grow(head: HeadModel, shape: torch.Tensor, *, seed: int) -> Hair:
     turn = np.arctan2(away[:, 0], away[:, 2]) / (2 * np.pi)  # the seam lies at the back
     noise = Noise(seed + 7)
     clumps = noise(np.stack([turn * 0.5, distance * 0.35, 0 * turn], axis=1), 0.010, octaves=2)
-    length = _LENGTH_M * np.clip(density, 0, 1) ** 0.8 + _CLUMP_M * density * (clumps + 0.8 * noise(place, 0.004))
+    ears, top = place[:, 1].min(), place[:, 1].max()
+    taper = _SHAVED + (1 - _SHAVED) * _ramp((place[:, 1] - ears) / (0.75 * (top - ears)))
+    length = _LENGTH_M * taper * np.clip(density, 0, 1) ** 0.8 + _CLUMP_M * density * (
+        clumps + 0.8 * noise(place, 0.004)
+    )
     return Hair(corners, weights, np.maximum(length, 0.0), faces, density, np.stack([turn, distance], axis=1), flow)
 
 
