@@ -16,7 +16,7 @@ from dubplate_backend.tracking.track import track
 from dubplate_shared.shot import Shot
 from footage import clip
 
-GRID_FRAMES = 24
+GRID_FRAMES = 16
 GRID_START = 20  # from there on he speaks
 
 
@@ -27,7 +27,7 @@ def head() -> HeadModel:
 
 @pytest.fixture(scope="session")
 def speaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of a speaking face, 360 x 288, with sound."""
+    """Two thirds of a second of a speaking face, 360 x 288, with sound."""
     path = tmp_path_factory.mktemp("footage") / "speaker.mp4"
     source = clip("grid_bbaf2n.mpg")
     footage = Footage.open(source)
@@ -45,5 +45,5 @@ def moment(speaker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def speaker_shot(speaker: Path, head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Shot:
-    """That second, tracked."""
+    """That clip, tracked."""
     return track(speaker, tmp_path_factory.mktemp("shots") / "speaker.dubshot", head=head, first_frame=1009)
