@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
+from dubplate_backend.texture.islands import island_mask
 from dubplate_backend.training.dataset import (
     FACE,
     LIPS,
@@ -21,7 +22,7 @@ from dubplate_backend.training.dataset import (
     crops_key,
     ordered_batches,
 )
-from dubplate_backend.training.unproject import unproject
+from dubplate_backend.training.unproject import outline_trust, unproject
 from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.progress import never
 from small_shot import FRAMES, NO_FACE, QUICK, TINY
@@ -147,3 +148,19 @@ def test_unprojected_colours_drawn_again_are_near_what_was_filmed(crops, head):
     mean_colour = frames.rgb.permute(0, 2, 3, 1)[face].mean(dim=0)
     flat = (frames.rgb - mean_colour[None, :, None, None]).abs().mean(dim=1)[face].mean()
     assert error < 0.4 * flat
+
+
+def test_what_shows_beside_the_head_hardly_colours_it(head):
+    size = 64
+    line = (torch.arange(size) + 0.5) / size
+    uv = torch.stack(torch.meshgrid(line, 1 - line, indexing="xy"), dim=-1)
+    narrow, whole = torch.zeros(size, size, dtype=torch.bool), torch.ones(size, size, dtype=torch.bool)
+    narrow[:, :32] = True
+    right = torch.full((3, size, size), 0.5)
+    wrong = right.clone()
+    wrong[:, :, 30:32] = -1.0  # the fitted head is two pixels too wide here and covers the wall
+    texture, _ = unproject([(wrong, uv, narrow), (right, uv, whole)], head, size)
+    covered = island_mask(head.uv, head.faces_uv, size)[:, 30:32]
+    assert covered.any() and (texture[:, :, 30:32][:, covered] > 0.1).all(), "half wall and half skin would be -0.25"
+    trust = outline_trust(narrow.numpy())
+    assert trust[32, 31] < 0.5 and trust[32, 0] == 1 and trust[32, 20] == 1, "the crop's edge is no outline"

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,18 +15,22 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.texture.islands import island_mask, pad_islands
 
 SEEN = 0.25  # bilinear pixel weights a texel needs before its average counts
+OUTLINE = 0.06  # of the crop: how far from the head's outline pixels are trusted in full
+LEAST_TRUST = 0.02
 COARSEST = 4  # texels: where the spreading of colours to unseen texels begins
 
 
 def unproject(pictures: Iterable[tuple[Tensor, Tensor, Tensor]], head: HeadModel, size: int) -> tuple[Tensor, Tensor]:
     """Average the colours that each texel was seen with, and spread them to the texels never seen.
 
-    pictures: (rgb [3, S, S] -1..1, uv [S, S, 2], face [S, S] bool) of some frames.
+    pictures: (rgb [3, S, S] -1..1, uv [S, S, 2], face [S, S] bool) of some frames. Pixels near the head's outline
+    count little: there the fitted head often covers what lies behind the true one.
     Returns the texture [3, size, size] and which texels were seen [size, size].
     """
     total = torch.zeros(size * size, 4)
     for rgb, uv, face in pictures:
-        _splat(total, rgb.permute(1, 2, 0)[face], uv[face], size)
+        trust = outline_trust(face.numpy())[face]
+        _splat(total, rgb.permute(1, 2, 0)[face], uv[face], trust, size)
     weight = total[:, 3].reshape(size, size)
     colour = total[:, :3].T.reshape(3, size, size)
     spread = _spread(colour, weight)
@@ -31,12 +38,22 @@ def unproject(pictures: Iterable[tuple[Tensor, Tensor, Tensor]], head: HeadModel
     return pad_islands(spread, islands), (weight > SEEN) & islands
 
 
-def _splat(total: Tensor, colours: Tensor, uv: Tensor, size: int) -> None:
-    """Add pixels to their four nearest texels.  total: [size * size, 4], changed.  colours: [N, 3].  uv: [N, 2]."""
+def outline_trust(face: npt.NDArray[np.bool_]) -> Tensor:
+    """[S, S]: rises from LEAST_TRUST at the head's outline to 1 further in.  The crop's own edge is no outline."""
+    padded = np.pad(face.astype(np.uint8), 1, mode="edge")
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return torch.from_numpy(np.clip((distance / (OUTLINE * len(face))) ** 2, LEAST_TRUST, 1.0).astype(np.float32))
+
+
+def _splat(total: Tensor, colours: Tensor, uv: Tensor, trust: Tensor, size: int) -> None:
+    """Add pixels to their four nearest texels.
+
+    total: [size * size, 4], changed.  colours: [N, 3].  uv: [N, 2].  trust: [N].
+    """
     x = uv[:, 0] * size - 0.5
     y = (1.0 - uv[:, 1]) * size - 0.5
     left, top = x.floor(), y.floor()
-    values = torch.cat((colours, torch.ones(len(colours), 1)), dim=1)  # [N, 4]
+    values = torch.cat((colours, torch.ones(len(colours), 1)), dim=1) * trust[:, None]  # [N, 4]
     for dx in (0, 1):
         for dy in (0, 1):
             weight = (1.0 - (x - left - dx).abs()) * (1.0 - (y - top - dy).abs())
