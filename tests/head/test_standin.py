@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dubplate_backend.head.load import load_head, load_standin, standin_cache
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.head.standin.build import recipe_sha256
+from dubplate_backend.head.standin.build import VERSION, recipe_sha256
 from dubplate_shared.errors import HeadModelMismatch
 from dubplate_shared.landmarks import INNER_LIP_PAIRS, inter_ocular, lip_gap
 
@@ -193,3 +193,16 @@ def test_codes_of_another_head_are_refused_by_name_and_with_the_fix(standin: Hea
     with pytest.raises(HeadModelMismatch, match="the shot") as refused:
         standin.require("0" * 64, "the shot")
     assert "--head" in refused.value.hint
+
+
+def test_a_changed_recipe_has_a_new_version(standin: HeadModel):
+    """Where this fails, the stand-in's form or components have changed: raise VERSION in build.py, so that codes fitted
+    on the old head are refused, and write the new figures here."""
+    assert VERSION == "standin/1"
+    assert (standin.vertex_count, len(standin.faces), len(standin.uv)) == (8646, 16954, 9469)
+    assert float(standin.template.norm()) == pytest.approx(7.0570, abs=1e-3)
+    sizes = [float(standin.shape_basis[..., k].norm()) for k in (0, 30, 100, 299)]
+    assert sizes == pytest.approx([0.2933, 0.0273, 0.01, 0.0047], rel=0.02, abs=1e-4)
+    sizes = [float(standin.expression_basis[..., k].norm()) for k in (0, 1, 22, 60, 99)]
+    assert sizes == pytest.approx([0.1254, 0.1801, 0.0444, 0.0076, 0.0036], rel=0.02, abs=1e-4)
+    assert float(standin.pose_basis.norm()) == pytest.approx(0.1276, abs=1e-4)

@@ -132,7 +132,7 @@ def skin_surface(skin: Skin, origins: np.ndarray) -> Surface:
     hub = len(skin.points) + np.arange(2)  # a hub closes each lid's open end for the layout alone
     triangles = [skin.triangles]
     for eye, tip in enumerate(hub):
-        end = regions.lid_end(skin, origins, eye)
+        end = regions.lid_end(skin, eye)
         triangles.append(np.stack([np.roll(end, -1), end, np.full(len(end), tip)], 1))
     wanted = skin_layout.wanted_layout(skin, origins, atlas.square_border(len(border)))
     hubs = [wanted[skin.eyes[eye]].mean(0) for eye in (0, 1)]
@@ -162,7 +162,7 @@ def eyeballs_of(masks: dict[str, np.ndarray], points: np.ndarray) -> tuple[np.nd
 def interior_share(skin: Skin, origins: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """The jaw's share of all skin vertices: the lining starts as its lip and deeper parts into roof and floor.  [V]."""
     share = outer[origins]
-    lining = regions.lining(skin, origins)
+    lining = regions.lining(skin)
     depth = np.clip((skin.points[13, 2] - 6 - skin.points[lining, 2]) / 12, 0, 1)
     upper = np.isin(origins[lining], skin.mouth[0])
     height = np.clip((skin.points[lining, 1] - skin.points[13, 1]) / 9, -1, 1)

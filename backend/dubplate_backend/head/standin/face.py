@@ -14,6 +14,8 @@ GLABELLA = 9
 EYE_RADIUS_MM = 12.2
 """Radius of the eyeball: axial length 24 mm, transverse 24.2 mm to 24.8 mm.  Source: Bekerman et al. 2014."""
 LID_CLEARANCE_MM = 0.7
+SKULL_HOLD = 0.25
+"""Weight of skull and neck's own form against bending, far from the face."""
 MOUTH_ZONE = (np.array([0.0, -38.0]), np.array([33.0, 19.0]))
 EYE_ZONE = (np.array([31.0, 34.5]), np.array([21.0, 11.0]))
 NOSTRIL_ZONE = (np.array([8.0, -11.0]), np.array([12.0, 8.0]))
@@ -55,7 +57,7 @@ def build_skin() -> Skin:
     points = np.concatenate([points, rings.reshape(-1, 3)])
     hold = np.full(len(points), 0.0)
     hold[:POINTS] = np.inf
-    hold[face_count:] = np.repeat(np.linspace(0.002, 0.2, len(rings)), len(rim))
+    hold[face_count:] = np.repeat(SKULL_HOLD * np.linspace(0.08, 1, len(rings)), len(rim))  # free by the rim: no crease
     hold[-len(rim) :] = np.inf
     points = least_bending(triangles, points, hold)
     mouth = next(loop for loop in loops if 13 in loop)

@@ -13,6 +13,13 @@ from dubplate_shared.landmarks import CHIN, OUTER_LIPS, RIGHT_BROW
 NOSE_BASE = 2
 CHIN_STILL, CHIN_STILL_MM = 0.75, 30.0
 """Share of its local variation that the chin loses, and how far around."""
+LIP_MARGIN_MM = 0.5
+NAPE_ABOVE_CHIN_MM = 30.0
+"""Where the scalp ends and the neck begins."""
+CHEEK_RISE = 0.10
+"""The border of what is drawn anew rises by this much per millimetre from below the nose outward."""
+RIM_REDRAW_MM, NECK_REDRAW_MM, REDRAW_BACK_MM = 62.0, 26.0, -62.0
+"""Beyond the face's rim: how far above and below the chin, and how far back."""
 LIP_RINGS = 3
 """Rings of the lining that still count as lip: the wet red that shows when the mouth opens."""
 
@@ -26,16 +33,19 @@ def masks(surface: Surface, skin: Skin) -> dict[str, np.ndarray]:
     lining_start, lining_end = lining_range(skin)
     in_lining = (index >= lining_start) & (index < lining_end)
     wet = in_lining & (index < lining_start + LIP_RINGS * mouth_length(skin))
-    lips = wet | (face & inside_polygon(points[:, :2], points[list(OUTER_LIPS), :2]) & (points[:, 2] > -10))
+    lips = wet | (
+        face & inside_polygon(points[:, :2], points[list(OUTER_LIPS), :2], LIP_MARGIN_MM) & (points[:, 2] > -10)
+    )
     edge = (index >= lining_end) & (index < len(skin.points))
     labels = {name: surface.labels[name] for name in ("eyes", "iris", "pupil", "ears", "teeth", "gums", "tongue")}
     chin, nose = points[CHIN], points[NOSE_BASE]
-    scalp = around & (points[:, 1] > chin[1] + 30 + 0.35 * np.clip(-60 - points[:, 2], 0, 120) * 0)
+    scalp = around & (points[:, 1] > chin[1] + NAPE_ABOVE_CHIN_MM)
     neck = around & ~scalp
     mouth = (in_lining & ~wet) | labels["teeth"] | labels["gums"] | labels["tongue"]
-    cheek_line = nose[1] - 1 + 0.10 * np.abs(points[:, 0])
+    cheek_line = nose[1] - 1 + CHEEK_RISE * np.abs(points[:, 0])
     redraw = (face & (points[:, 1] < cheek_line)) | in_lining | mouth
-    redraw |= around & (points[:, 1] < chin[1] + 62) & (points[:, 1] > chin[1] - 26) & (points[:, 2] > -62)
+    above_chin = points[:, 1] - chin[1]
+    redraw |= around & (above_chin < RIM_REDRAW_MM) & (above_chin > -NECK_REDRAW_MM) & (points[:, 2] > REDRAW_BACK_MM)
     brows = [points[[*RIGHT_BROW]] * [side, 1, 1] for side in (1, -1)]
     brow = face & np.any([inside_polygon(points[:, :2], b[:, :2]) for b in brows], axis=0)
     return {
@@ -62,20 +72,20 @@ def lining_range(skin: Skin) -> tuple[int, int]:
     return skin.outer_count, skin.outer_count + len(LINING) * mouth_length(skin) + 1
 
 
-def lining(skin: Skin, origins: np.ndarray) -> np.ndarray:
+def lining(skin: Skin) -> np.ndarray:
     """Vertices of the mouth's lining."""
     return np.arange(*lining_range(skin))
 
 
-def lid_end(skin: Skin, origins: np.ndarray, eye: int) -> np.ndarray:
+def lid_end(skin: Skin, eye: int) -> np.ndarray:
     """The innermost ring of a lid's edge, in the direction of its margin."""
     around = len(skin.eyes[eye])
     start = lining_range(skin)[1] + eye * len(LID_EDGE) * len(skin.eyes[0])
     return start + (len(LID_EDGE) - 1) * around + np.arange(around)
 
 
-def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """Whether points lie in a polygon, its border included.   [V, 2], [N, 2] -> [V] bool.  Even-odd rule."""
+def inside_polygon(points: np.ndarray, polygon: np.ndarray, margin: float = 0.05) -> np.ndarray:
+    """Whether points lie in a polygon or within a margin of it.   [V, 2], [N, 2] -> [V] bool.  Even-odd rule."""
     x, y = points[:, :1], points[:, 1:]
     a, b = polygon, np.roll(polygon, -1, 0)
     crosses = (a[:, 1] > y) != (b[:, 1] > y)
@@ -85,7 +95,7 @@ def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     along = b - a
     share = np.clip(((points[:, None] - a) * along).sum(-1) / (along**2).sum(-1), 0, 1)  # [V, N]
     distance = np.linalg.norm(points[:, None] - a - share[..., None] * along, axis=-1).min(1)
-    return inside | (distance < 0.05)
+    return inside | (distance < margin)
 
 
 def joint_surroundings(surface: Surface, skin: Skin, eyes: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:

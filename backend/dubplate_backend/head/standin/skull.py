@@ -19,6 +19,11 @@ FULLNESS = 2.35
 """Exponent of the cranium's superellipsoid: a little squarer than an ellipsoid, as skulls are."""
 
 RINGS = 18
+CLOSER_AT_RIM = 1.15
+"""Exponent of the rings' spacing: a little denser by the face."""
+LIFT_DIES = 3.5
+"""What the face stands above the solid is gone after 1/3.5 of the way."""
+FINE_STEPS = 160
 NECK_BOTTOM_MM = 94.0
 """How far the neck's open end lies below the chin."""
 BLEND_MM = 26.0
@@ -79,15 +84,21 @@ def skull_rings(rim: Points, solid: HeadSolid) -> Points:
     even = angle[0] + (np.arange(len(rim)) * np.sign(angle[-1] - angle[0])) * 2 * np.pi / len(rim)
     neck_angle = 0.45 * angle + 0.55 * even
     neck_rim = _neck_rim(solid, neck_angle, neck_flat_centre, pole, side, up)  # [N, 2]
-    steps = np.arange(1, RINGS + 1) / RINGS
-    blend = steps[:, None, None] ** 1.25
-    flat = (1 - blend) * rim_flat + blend * neck_rim  # [R, N, 2]
-    directions = _unflatten(flat, pole, side, up)
-    reach = solid.radius(directions)
     lift = np.linalg.norm(offset, axis=1) - solid.radius(_unit(offset))  # what the face stands above the solid
-    reach += lift * np.clip(1 - steps[:, None] * 3.5, 0, None) ** 2
-    rings = solid.centre + reach[..., None] * directions
-    return rings
+
+    def surface(share: np.ndarray) -> Points:
+        """Points of the way from rim to neck.   share: [R, N] -> [R, N, 3]."""
+        flat = (1 - share[..., None]) * rim_flat + share[..., None] * neck_rim  # [R, N, 2]
+        directions = _unflatten(flat, pole, side, up)
+        reach = solid.radius(directions) + lift * np.clip(1 - share * LIFT_DIES, 0, None) ** 2
+        return solid.centre + reach[..., None] * directions
+
+    # Rings at even lengths along the surface; the flat picture would crowd them at the rim and starve the occiput.
+    fine = np.linspace(0, 1, FINE_STEPS)
+    way = surface(np.repeat(fine[:, None], len(rim), 1))
+    length = np.cumsum(np.linalg.norm(np.diff(way, axis=0, prepend=way[:1]), axis=-1), 0)  # [S, N]
+    wanted = (np.arange(1, RINGS + 1) / RINGS) ** CLOSER_AT_RIM
+    return surface(np.stack([np.interp(wanted * column[-1], column, fine) for column in length.T], 1))
 
 
 def _neck_rim(solid: HeadSolid, angle: np.ndarray, centre: np.ndarray, *axes: Points) -> np.ndarray:
