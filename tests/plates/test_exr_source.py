@@ -15,7 +15,7 @@ from dubplate_backend.plates.source import PLATES_KEPT, ShotPlates
 from dubplate_backend.plates.time_code import advanced
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import PlateSource, Rate
-from plates.small_shot import small_shot
+from plates.blank_shot import blank_shot
 
 SIZE = (48, 32)  # width, height
 
@@ -32,7 +32,7 @@ def write_sequence(folder: Path, windows: Windows | None = None, **attributes) -
 
 
 def test_exr_plates_keep_their_bits_alpha_and_attributes(tmp_path):
-    shot = small_shot(tmp_path, write_sequence(tmp_path, camera="A001", colorInteropID="lin_ap1_scene"), size=SIZE)
+    shot = blank_shot(tmp_path, write_sequence(tmp_path, camera="A001", colorInteropID="lin_ap1_scene"), size=SIZE)
     with ShotPlates(shot) as plates:
         plate = plates.plate(1002)
     stored = read_exr(tmp_path / "plate.1002.exr").parts[0]
@@ -46,7 +46,7 @@ def test_exr_plates_keep_their_bits_alpha_and_attributes(tmp_path):
 
 def test_overscan_is_cut_and_missing_borders_go_on_for_the_network(tmp_path):
     windows = Windows(data=(-4, 2, 51, 31), display=(0, 0, 47, 31))
-    shot = small_shot(tmp_path, write_sequence(tmp_path, windows), size=SIZE)
+    shot = blank_shot(tmp_path, write_sequence(tmp_path, windows), size=SIZE)
     with ShotPlates(shot) as plates:
         plate, net = plates.plate(1001), plates.net(1001)
     assert net.shape == (32, 48, 3) and np.isfinite(net).all() and net.min() >= 0 and net.max() <= 1
@@ -60,7 +60,7 @@ def test_8_bit_pictures_are_recovered_exactly_from_half(tmp_path):
     picture = np.stack([levels, 255 - levels, levels // 2], axis=-1).astype(np.uint8)
     for frame in (1001, 1002, 1003):
         cv2.imwrite(str(tmp_path / f"plate.{frame}.png"), picture[..., ::-1])
-    shot = small_shot(tmp_path, PlateSource("sequence", str(tmp_path / "plate.####.png"), ""), size=SIZE)
+    shot = blank_shot(tmp_path, PlateSource("sequence", str(tmp_path / "plate.####.png"), ""), size=SIZE)
     with ShotPlates(shot) as plates:
         plate = plates.plate(1001)
     assert plate.rgb.dtype == np.float16
@@ -73,7 +73,7 @@ def test_16_bit_pictures_keep_their_16_bits(tmp_path):
     picture = np.random.default_rng(0).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
     for frame in (1001, 1002, 1003):
         cv2.imwrite(str(tmp_path / f"plate.{frame}.png"), picture[..., ::-1])
-    shot = small_shot(tmp_path, PlateSource("sequence", str(tmp_path / "plate.####.png"), ""), size=SIZE)
+    shot = blank_shot(tmp_path, PlateSource("sequence", str(tmp_path / "plate.####.png"), ""), size=SIZE)
     with ShotPlates(shot) as plates:
         assert np.array_equal(np.round(plates.plate(1003).rgb.astype(np.float64) * 65535), picture)
 
@@ -85,7 +85,7 @@ def test_a_video_is_read_as_display_referred_rec709(tmp_path):
     frames = [np.full((32, 48, 3), 40 + 60 * i, np.uint8) for i in range(3)]
     write_movie(tmp_path / "clip.mp4", frames, Rate(24000, 1001))
     source = PlateSource("video", str(tmp_path / "clip.mp4"), "")
-    shot = small_shot(tmp_path, source, size=SIZE, timecode="10:00:00:22")
+    shot = blank_shot(tmp_path, source, size=SIZE, timecode="10:00:00:22")
     with ShotPlates(shot) as plates, Footage.open(tmp_path / "clip.mp4") as footage:
         for index, frame in enumerate((1001, 1002, 1003)):
             plate = plates.plate(frame)
@@ -98,7 +98,7 @@ def test_a_video_is_read_as_display_referred_rec709(tmp_path):
 
 def test_holes_wrong_sizes_and_frames_outside_are_named(tmp_path):
     source = write_sequence(tmp_path)
-    with ShotPlates(small_shot(tmp_path, source, size=SIZE)) as plates:
+    with ShotPlates(blank_shot(tmp_path, source, size=SIZE)) as plates:
         (tmp_path / "plate.1002.exr").unlink()
         assert plates.missing((1001, 1002, 1003)) == (1002,)
         with pytest.raises(InvalidInput, match="1002"):
@@ -106,12 +106,12 @@ def test_holes_wrong_sizes_and_frames_outside_are_named(tmp_path):
         with pytest.raises(InvalidInput, match="1004"):
             plates.plate(1004)
     (tmp_path / "other").mkdir()
-    with ShotPlates(small_shot(tmp_path / "other", source, size=(64, 32))) as plates, pytest.raises(InvalidInput):
+    with ShotPlates(blank_shot(tmp_path / "other", source, size=(64, 32))) as plates, pytest.raises(InvalidInput):
         plates.plate(1001)
 
 
 def test_only_a_few_plates_are_kept(tmp_path):
-    with ShotPlates(small_shot(tmp_path, write_sequence(tmp_path), size=SIZE)) as plates:
+    with ShotPlates(blank_shot(tmp_path, write_sequence(tmp_path), size=SIZE)) as plates:
         first = plates.plate(1001)
         assert plates.plate(1001) is first
         for _ in range(PLATES_KEPT):
@@ -121,7 +121,7 @@ def test_only_a_few_plates_are_kept(tmp_path):
 
 
 def test_the_hash_of_a_plate_follows_its_file(tmp_path):
-    with ShotPlates(small_shot(tmp_path, write_sequence(tmp_path), size=SIZE)) as plates:
+    with ShotPlates(blank_shot(tmp_path, write_sequence(tmp_path), size=SIZE)) as plates:
         before = plates.sha256(1001)
         assert plates.sha256(1002) != before and plates.sha256(1001) == before
         data = bytearray((tmp_path / "plate.1001.exr").read_bytes())

@@ -119,7 +119,7 @@ def test_the_command_prints_a_report_that_machines_read(copied: Path, shot: Shot
     code = command(shot.path, "--actor", actor, "-o", copied, "--frames", "1010-1013", "--json", "--no-preview")
     out = capsys.readouterr().out
     assert code == 0
-    report = json.loads(out[out.index("{") :])
+    report = json.loads(out)
     assert report["skipped"] == "1010-1013" and report["failed"] == {}
     assert report["manifest"] == str(copied / "v001" / "manifest.json")
 

@@ -41,6 +41,7 @@ def command(
     """
     import json
     import sys
+    from contextlib import nullcontext
 
     from dubplate_backend.cli.terminal import progress_bar
     from dubplate_backend.compositing.composite import CompositeSettings
@@ -48,6 +49,7 @@ def command(
     from dubplate_backend.rendering import RenderSettings, plan_shot, render_shot
     from dubplate_shared.errors import ExitCode
     from dubplate_shared.frames import parse_frames
+    from dubplate_shared.progress import silent
     from dubplate_shared.shot import Shot
 
     loaded = Shot.load(shot)
@@ -76,7 +78,7 @@ def command(
         if not sys.stderr.isatty() and not as_json:
             print(f"Saved: '{path.absolute()}'", flush=True)  # the line that Flamenco looks for
 
-    with progress_bar("Rendering") as progress:
+    with nullcontext(silent) if as_json else progress_bar("Rendering") as progress:  # JSON stands alone
         report = render_shot(**request, progress=progress, written=saved)
     facts = report.to_json()
     print(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k}: {v}" for k, v in facts.items() if v))

@@ -25,13 +25,15 @@ def command(
         dubplate verify out/v001 --shot man.dubshot --json
     """
     import json
+    from contextlib import nullcontext
 
     from dubplate_backend.cli.terminal import progress_bar
     from dubplate_backend.plates.verify import verify_plates
     from dubplate_shared.errors import ExitCode
+    from dubplate_shared.progress import silent
     from dubplate_shared.shot import Shot
 
-    with progress_bar("Verifying") as progress:
+    with nullcontext(silent) if as_json else progress_bar("Verifying") as progress:  # JSON stands alone
         result = verify_plates(folder, None if shot is None else Shot.load(shot), progress)
     if as_json:
         print(json.dumps(result.to_json(), indent=2))

@@ -25,12 +25,12 @@ def blank_track(count: int) -> Track:
     return Track(**{item.name: arrays[item.name] for item in fields(Track)})
 
 
-def small_shot(
+def blank_shot(
     folder: Path, plate: PlateSource, *, size: tuple[int, int], count: int = 3, timecode: str | None = None
 ) -> Shot:
     """A package for plates of (width, height) that the test has written."""
     info = ShotInfo(
-        name="small",
+        name="blank",
         frame_count=count,
         rate=Rate(24000, 1001),
         width=size[0],
@@ -40,4 +40,4 @@ def small_shot(
         timecode=timecode,
     )
     crop = np.tile(np.array([[1 / size[0], 0, 0], [0, 1 / size[1], 0]], np.float32), (count, 1, 1))
-    return write_shot(folder / "small.dubshot", info, blank_track(count), crop, None)
+    return write_shot(folder / "blank.dubshot", info, blank_track(count), crop, None)
