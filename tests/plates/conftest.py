@@ -26,9 +26,11 @@ def video(tmp_path: Path) -> Callable[..., Path]:
         options: dict[str, str] | None = None,
         container_options: dict[str, str] | None = None,
         matrix: int = 1,
+        metadata: dict[str, str] | None = None,
     ) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w", options=container_options or {}) as container:
+            container.metadata.update(metadata or {})
             stream = container.add_stream(codec, rate=25)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             stream.gop_size = 12

@@ -149,3 +149,9 @@ def test_a_program_stream_without_an_index_opens_with_all_its_frames() -> None:
     every = list(footage)
     assert len(every) == footage.count == 75
     assert all(np.array_equal(footage.frame(index), every[index]) for index in (74, 3, 40, 12, 13))
+
+
+def test_the_timecode_of_the_first_frame_is_found(video: Video) -> None:
+    stamped = video("stamped.mov", metadata={"timecode": "10:00:00:12"})
+    assert Footage.open(stamped).timecode == "10:00:00:12"
+    assert Footage.open(video()).timecode is None
