@@ -171,7 +171,7 @@ def _take_in(event: Message, job: str) -> None:
         return
     now = status()
     if isinstance(event, JobProgress | JobInfo) and event.total:
-        now.progress, now.stage = event.done / event.total, event.stage
+        now.progress, now.stage = event.done / event.total, event.stage.capitalize()
     if isinstance(event, JobFrame):
         now.result = event.path
     elif isinstance(event, JobFinished) or (isinstance(event, JobInfo) and event.state == JobState.FINISHED):

@@ -10,7 +10,7 @@ import bpy
 from . import monitor, operators
 from .shot_link import ShotLink, heads, is_linked
 
-_LINE_CHARACTERS = 44  # of an error text in a sidebar of usual width; Blender's labels do not wrap
+_LINE_CHARACTERS = 36  # of an error text in a sidebar of usual width; Blender's labels do not wrap
 
 
 class DUBPLATE_PT_main(bpy.types.Panel):
