@@ -151,10 +151,9 @@ def test_an_actor_stays_loaded_between_jobs_until_its_folder_changes(models, stu
     assert models.renderer(studio / "small.dubactor") is not first
 
 
-def test_a_backend_killed_in_a_render_loses_no_plate_it_told_of(studio, tmp_path, shot):
-    arguments = {"roots": [studio], "output_root": tmp_path / "plates"}
+def test_a_backend_killed_in_a_render_loses_no_plate_it_told_of(studio, tmp_path, shot, models):
     request = WORK | {"frames": "1001-1006", "output": "k", "take": "k", "key": "once"} | edited(shot, 0.06)
-    backend = start_backend(sys.executable, **arguments)
+    backend = start_backend(sys.executable, roots=[studio], output_root=tmp_path / "plates")
     told: dict[int, str] = {}
     with Client.connect(backend.connection_file) as client:
         client.submit(**request)
@@ -168,12 +167,8 @@ def test_a_backend_killed_in_a_render_loses_no_plate_it_told_of(studio, tmp_path
         assert time.monotonic() - killed_s < 3
     backend.stop()
     assert len(told) < 6
-    backend = start_backend(sys.executable, **arguments)
-    try:
-        with Client.connect(backend.connection_file) as client:
-            whole = rendered(client, **{name: value for name, value in request.items() if name not in WORK})
-    finally:
-        backend.stop()
+    with running(tmp_path, models, studio) as successor, successor.connect() as client:
+        whole = rendered(client, **{name: value for name, value in request.items() if name not in WORK})
     assert sorted(whole) == list(range(1001, 1007))
     assert {frame: whole[frame].sha256 for frame in told} == told
     assert len(Manifest.load(tmp_path / "plates" / "k" / "v001").frames) == 6
