@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -167,7 +166,6 @@ def run_demo(settings: DemoSettings, *, bar: ProgressBar, say: Say) -> DemoRepor
         _adapt(shot, files, head, settings.minutes, progress, say)
     report.frames = (shot.frames[0], shot.frames[min(len(shot.frames), MOST_RENDERED) - 1])
     report.edited = _edited_frames(*report.frames)
-    shutil.rmtree(files.plates, ignore_errors=True)  # of an earlier demo: this one's take is another
     with _served(files, settings, stage) as connection, stage("edit and render in Blender") as progress:
         _in_blender(script, files, connection, report, progress, say)
     with stage("pictures") as progress:

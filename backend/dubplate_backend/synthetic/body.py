@@ -13,7 +13,7 @@ from dubplate_shared.landmarks import CHIN
 
 _AROUND = 64
 _COLLAR_GAP_M = 0.004
-_COLLAR_SHARE = 0.34  # of the way from the neck's end to the chin
+_COLLAR_SHARE = 0.06  # of the way from the neck's end to the chin
 _ROUNDNESS = 0.82  # superellipse: shoulders are squarer than an ellipse
 _CHEST_DROP_M = 0.018
 # Height over the neck's foot, half width, half depth, shift to the back [m]: collar, trapezius, shoulders, chest.
