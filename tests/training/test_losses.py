@@ -158,7 +158,7 @@ def test_weights_that_are_not_vgg_or_hold_code_are_refused(tmp_path, capsys):
 
 def test_settings_follow_the_paper_where_it_speaks():
     settings = AdaptSettings()
-    assert (settings.pixel, settings.perceptual, settings.texture, settings.adversarial) == (10, 10, 5, 1)
+    assert (settings.pixel, settings.perceptual, settings.texture) == (10, 10, 5)
     assert (settings.mouth, settings.lower_face, settings.elsewhere) == (10, 8, 1)
     assert settings.sound_dropped == 0.5 and settings.sound_swapped > 0
     assert replace(settings, mouth=3.0).mouth == 3 and np.isclose(settings.held_out, 0.1)

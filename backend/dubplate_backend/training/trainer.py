@@ -24,7 +24,8 @@ from dubplate_backend.training.vgg import VggLoss, VggWeights
 
 # What stands in for VGG, as shares of the perceptual weight: sized so that each matters beside the L1 (decision 0042).
 LAPLACIAN_SHARE, SSIM_SHARE, FEATURE_SHARE = 0.5, 0.1, 0.05
-RAMP = 0.1  # share of the run over which the adversarial terms come in
+HEAD_START = 0.1  # share of the run in which the discriminator learns before it is heeded
+RAMP = 0.2  # share of the run over which the adversarial terms then come in
 EMA_WARM_UP = 10  # steps: the average's horizon is a tenth of the steps so far until it reaches its length
 
 
@@ -73,9 +74,9 @@ class Trainer:
         """One update of everything.  share: how much of the run is over, 0..1.  Returns the losses, unweighted."""
         self._set_rates(share)
         settings, frames = self.settings, batch.frames
-        adversarial = min(max((share - settings.adversarial_from) / RAMP, 0.0), 1.0)
-        if self.iteration % settings.adversarial_interval:
-            adversarial = 0.0
+        judging = share >= settings.adversarial_from and self.iteration % settings.adversarial_interval == 0
+        heeded = min(max((share - settings.adversarial_from - HEAD_START) / RAMP, 0.0), 1.0)
+        adversarial = heeded if judging else 0.0
         prepared = prepare(batch, self.texture.texels, self.preset.window)
         drawn = self.generator(prepared.features, prepared.base, batch.mel, batch.heard).flatten(0, 1)  # [N, 3, S, S]
         pasted = torch.where(frames.has(MASK)[:, None], drawn, frames.rgb)  # what a composite would show
@@ -97,7 +98,7 @@ class Trainer:
         self.drawing.zero_grad(set_to_none=True)
         total.backward()
         self.drawing.step()
-        if adversarial > 0.0:
+        if judging:
             terms["discriminator"] = self._judge(pasted.detach(), frames.rgb)
         self._average()
         self.iteration += 1
