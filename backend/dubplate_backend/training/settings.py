@@ -27,7 +27,7 @@ class AdaptSettings:
     elsewhere: float = 1.0
     perceptual: float = 10.0  # paper: 10 VGG; also weighs what stands in for it
     texture: float = 5.0  # paper: 5 reg
-    adversarial: float = 0.1  # paper: 1 LSGAN, at a twentieth of these rates (decision 0041)
+    adversarial: float = 0.1  # paper: 1 LSGAN, at a twentieth of these rates; a judgement (decision 0041)
     adversarial_from: float = 0.3  # share of the run before which there is no discriminator
     adversarial_interval: int = 2  # the discriminator joins every so many steps: it costs half a step
     r1: float = 1.0  # gradient penalty of the discriminator (lazy, systems 1.1.4)
