@@ -21,6 +21,9 @@ _TRIM = 0.8
 _STIFFNESSES = (100.0, 40.0, 15.0, 6.0, 2.5, 1.0)
 """Weight of smoothness against closeness, let go in steps."""
 
+_LEAST_REACH_M = 0.005
+"""However well most of a surface fits already, a part that is this far off is still believed and drawn in."""
+
 _MIN_NORMAL_COSINE = 0.5
 """Surfaces that face further apart than 60 degrees are not each other's: lids and eyeball, the two lips."""
 
@@ -151,7 +154,7 @@ def deform(source: Surface, used: ndarray, target: Surface, anchors: tuple[ndarr
         found = target.closest(vertices[used], source.jaw[used], normals)
         partners = found.read(target.faces, target.vertices)
         facing = np.einsum("nc,nc->n", normals, target.face_normals()[found.faces])
-        reach = max(3.0 * np.median(found.distances), 1e-4)
+        reach = max(3.0 * np.median(found.distances), _LEAST_REACH_M)
         weight = np.zeros(len(vertices))
         weight[used] = (facing >= _MIN_NORMAL_COSINE) * np.exp(-np.square(found.distances / reach))
         goal = np.zeros_like(vertices)
