@@ -72,9 +72,9 @@ def test_a_stop_signal_ends_with_its_own_code(number: int, code: int, tmp_path) 
         "def app():\n    def call(_):\n        print('ready', flush=True)\n        time.sleep(60)\n    return call\n"
         "main.application = app\nmain.run([])\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "ready"
-    time.sleep(0.1)
-    process.send_signal(number)
-    assert process.wait(timeout=30) == code
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        time.sleep(0.1)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == code

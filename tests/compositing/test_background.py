@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dubplate_backend.compositing.background import SelfieSegmenter, foreground, hold_matte, person_in_box
-from dubplate_backend.compositing.crop_warp import Box, crop_box
+from dubplate_backend.raster.crop_warp import Box, crop_box
 from footage import clip
 
 BOX = Box(0, 0, 200, 200)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from dubplate_backend.compositing.composite import Composite, CompositeSettings, compose, layers, pass_through
-from dubplate_backend.compositing.crop_warp import to_crop
 from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.colour import PlateColour
 from dubplate_backend.plates.exr import Windows
 from dubplate_backend.plates.source import Plate, ShotPlates
+from dubplate_backend.raster.crop_warp import to_crop
 from dubplate_backend.renderers.base import RenderedFrame
 from dubplate_shared.shot import Shot
 from small_shot import SIZE, write_small_shot

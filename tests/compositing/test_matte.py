@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from dubplate_backend.compositing.crop_warp import Border, Sampling, to_plate
 from dubplate_backend.compositing.matte import RAMP, inside_distance, ramp, soft_matte
+from dubplate_backend.raster.crop_warp import Border, Sampling, to_plate
 
 
 def disc(size: int = 128, radius: float = 45.0) -> np.ndarray:

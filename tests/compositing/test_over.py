@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dubplate_backend.compositing.composite import over
-from dubplate_backend.compositing.crop_warp import Box
+from dubplate_backend.raster.crop_warp import Box
 
 BOX = Box(12, 8, 52, 48)
 

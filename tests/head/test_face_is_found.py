@@ -8,7 +8,7 @@ import pytest
 
 from dubplate_backend.head.appearance import vertex_colours
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.head.sheet import portrait, posed
+from dubplate_backend.raster.head_sheet import portrait, posed
 from dubplate_shared.landmarks import lip_gap
 
 SIZE = 384

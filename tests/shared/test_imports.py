@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports run one way: each package loads with what it must never need blocked."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,21 @@ def test_a_blocked_import_would_be_noticed() -> None:
     result = load_all("dubplate_shared", ["numpy"])
     assert result.returncode != 0
     assert "blocked: numpy" in result.stderr
+
+
+# From the top of ARCHITECTURE.md's table to the bottom.
+ROOMS = (
+    "cli", "demo", "health", "bench", "server", "rendering", "training", "synthetic", "tracking",
+    "compositing", "renderers", "plates", "speech", "texture", "raster", "head",
+)  # fmt: skip
+
+
+def test_imports_inside_the_backend_run_one_way() -> None:
+    backward = []
+    backend = ROOT / "backend" / "dubplate_backend"
+    for file in backend.rglob("*.py"):
+        room = file.relative_to(backend).parts[0].removesuffix(".py")
+        for imported in re.findall(r"(?:from|import) dubplate_backend\.(\w+)", file.read_text(encoding="utf-8")):
+            if room in ROOMS and ROOMS.index(imported) < ROOMS.index(room):
+                backward.append(f"{file.relative_to(backend)} imports {imported}")
+    assert not backward

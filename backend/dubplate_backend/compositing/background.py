@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from dubplate_backend.compositing.crop_warp import Border, Box, Sampling, to_crop, to_plate
 from dubplate_backend.compositing.matte import at_frame_edge, crop_side, inside_distance, ramp
+from dubplate_backend.raster.crop_warp import Border, Box, Sampling, to_crop, to_plate
 
 CONTEXT = 2.0  # crop sides: the segmentation knows people by head and shoulders, not by a mouth
 SEGMENTED_SIZE = 256  # px, what MediaPipe's general model takes

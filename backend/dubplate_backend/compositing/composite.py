@@ -14,12 +14,12 @@ import numpy as np
 
 from dubplate_backend.compositing.background import Segmenter, foreground, hold_matte, person_in_box
 from dubplate_backend.compositing.colour_match import Grade, match_colour
-from dubplate_backend.compositing.crop_warp import Box, crop_box, st_of_plate, to_plate
 from dubplate_backend.compositing.head_passes import HeadPasses, drawn_passes, filmed_outline
 from dubplate_backend.compositing.matte import soft_matte
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.exr import ExrPart
 from dubplate_backend.plates.source import Plate
+from dubplate_backend.raster.crop_warp import Box, crop_box, st_of_plate, to_plate
 from dubplate_backend.renderers.base import RenderedFrame
 from dubplate_shared.take import Take
 from dubplate_shared.track import Track

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubplate_backend.compositing.crop_warp import Box
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import Z_NEAR, to_camera, vertices_to_screen
+from dubplate_backend.raster.crop_warp import Box
 from dubplate_backend.raster.numba_kernel import rasterise_numba
 from dubplate_backend.raster.rasterise import MIN_DOUBLE_AREA_PX, interpolate, rasterise
 from dubplate_shared.landmarks import FACE_OVAL

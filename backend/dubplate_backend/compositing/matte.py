@@ -13,7 +13,7 @@ import math
 import cv2
 import numpy as np
 
-from dubplate_backend.compositing.crop_warp import Border, Box, Sampling, to_plate
+from dubplate_backend.raster.crop_warp import Border, Box, Sampling, to_plate
 
 EDGE = 1.5  # crop px: enlarging the crop mixes that much of what lies beside the mask
 SMOOTHING = 0.015  # of the crop's side, sigma

@@ -47,15 +47,20 @@ class ExrPart:
         """[H, W, 3] of the unprefixed R, G, B. Raises InvalidInput where one is missing or their types differ."""
         missing = [name for name in "RGB" if name not in self.channels]
         if missing:
-            raise InvalidInput(f"The EXR part {self.name!r} has no channel {', '.join(missing)}.",
-                               hint="A plate needs R, G and B in its first part.")
+            raise InvalidInput(
+                f"The EXR part {self.name!r} has no channel {', '.join(missing)}.",
+                hint="A plate needs R, G and B in its first part.",
+            )
         kinds = {self.channels[name].dtype for name in "RGB"}
         if len(kinds) > 1 or not kinds <= {np.dtype(np.float16), np.dtype(np.float32)}:
-            raise InvalidInput(f"The channels of EXR part {self.name!r} are {sorted(map(str, kinds))}.",
-                               hint="R, G and B must all be half or all be float.")
+            raise InvalidInput(
+                f"The channels of EXR part {self.name!r} are {sorted(map(str, kinds))}.",
+                hint="R, G and B must all be half or all be float.",
+            )
         if len({self.channels[name].shape for name in "RGB"}) > 1:
-            raise InvalidInput(f"The channels of EXR part {self.name!r} differ in size.",
-                               hint="Write the plate without subsampling.")
+            raise InvalidInput(
+                f"The channels of EXR part {self.name!r} differ in size.", hint="Write the plate without subsampling."
+            )
         return np.stack([self.channels[name] for name in "RGB"], axis=-1)
 
 
@@ -90,8 +95,10 @@ class Exr:
         for part in self.parts:
             if part.name == name:
                 return part
-        raise InvalidInput(f"The EXR has no part {name!r}, only {', '.join(p.name for p in self.parts)}.",
-                           hint="Was it written by another tool, or by an older version?")
+        raise InvalidInput(
+            f"The EXR has no part {name!r}, only {', '.join(p.name for p in self.parts)}.",
+            hint="Was it written by another tool, or by an older version?",
+        )
 
 
 def write_exr(path: Path | str, parts: Sequence[ExrPart], windows: Windows, attributes: Mapping[str, Any]) -> None:
@@ -104,8 +111,11 @@ def write_exr(path: Path | str, parts: Sequence[ExrPart], windows: Windows, attr
     shared = {name: value for name, value in attributes.items() if name in SHARED_BY_PARTS}
     with atomic_path(path) as temporary:
         stored = [
-            OpenEXR.Part({**(attributes if index == 0 else shared), **_structure(windows)},
-                         {name: np.ascontiguousarray(pixels) for name, pixels in part.channels.items()}, part.name)
+            OpenEXR.Part(
+                {**(attributes if index == 0 else shared), **_structure(windows)},
+                {name: np.ascontiguousarray(pixels) for name, pixels in part.channels.items()},
+                part.name,
+            )
             for index, part in enumerate(parts)
         ]
         try:
@@ -123,8 +133,10 @@ def read_exr(path: Path | str) -> Exr:
     """
     exr, wanted = _read(Path(path))
     if wanted is not None and wanted != pixel_hash(exr.parts):
-        raise InvalidInput(f"The pixels of {path} are damaged: their hash is not the one that was written.",
-                           hint="Render the frame again, or restore the file from a copy.")
+        raise InvalidInput(
+            f"The pixels of {path} are damaged: their hash is not the one that was written.",
+            hint="Render the frame again, or restore the file from a copy.",
+        )
     return exr
 
 
@@ -212,8 +224,9 @@ def _read(path: Path) -> tuple[Exr, str | None]:
     for part, header in zip(parts, headers, strict=True):
         promised = {channel.name for channel in header["channels"]}
         if promised != set(part.channels) or any(pixels is None for pixels in part.channels.values()):
-            raise InvalidInput(f"{path} is cut short: part {part.name!r} cannot be read.",
-                               hint="Copy the file again from its source.")
+            raise InvalidInput(
+                f"{path} is cut short: part {part.name!r} cannot be read.", hint="Copy the file again from its source."
+            )
     windows = Windows(_window(headers[0]["dataWindow"]), _window(headers[0]["displayWindow"]))
     return Exr(parts, windows, copied_attributes(headers[0])), headers[0].get(PIXEL_HASH)
 
@@ -242,8 +255,10 @@ def _bits_equal(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _not_written(path: Path) -> OutputNotWritable:
-    return OutputNotWritable(f"{path} did not read back as it was written.",
-                             hint="Check the disk's free space and health; what was there is intact.")
+    return OutputNotWritable(
+        f"{path} did not read back as it was written.",
+        hint="Check the disk's free space and health; what was there is intact.",
+    )
 
 
 def _write_error(path: Path, error: RuntimeError) -> Exception:

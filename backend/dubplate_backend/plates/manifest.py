@@ -57,8 +57,9 @@ class Manifest:
         try:
             frames = {int(frame): _record(entry) for frame, entry in content.pop("frames").items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInput(f"{path} is incomplete: {error!r}.",
-                               hint="Delete it: the plates beside it carry their own hashes.") from error
+            raise InvalidInput(
+                f"{path} is incomplete: {error!r}.", hint="Delete it: the plates beside it carry their own hashes."
+            ) from error
         return cls({key: value for key, value in content.items() if key != "schema"}, frames)
 
     def merged(self, facts: Mapping[str, Any], frames: Mapping[int, FrameRecord]) -> Manifest:

@@ -36,9 +36,7 @@ def as_seen(rgb: np.ndarray, colour: PlateColour) -> np.ndarray:
     return np.round(values * 255).astype(np.uint8)
 
 
-def write_preview(
-    path: Path, plates: Iterator[np.ndarray], rate: Rate, sound: Path | None, start_s: float
-) -> None:
+def write_preview(path: Path, plates: Iterator[np.ndarray], rate: Rate, sound: Path | None, start_s: float) -> None:
     """A movie of pictures that follow one another.
 
     plates: uint8 [H, W, 3] each.  sound: the voice of the whole shot, of which the part from `start_s` is heard.

@@ -73,7 +73,9 @@ class ShotPlates:
         if self._footage is not None and self._footage.count < shot.info.frame_count:
             raise InvalidInput(
                 f"{self._path.name} has {self._footage.count} frames, shot {shot.info.name} has"
-                f" {shot.info.frame_count}.", hint="Put the footage back that was tracked, or track the shot again.")
+                f" {shot.info.frame_count}.",
+                hint="Put the footage back that was tracked, or track the shot again.",
+            )
 
     def __enter__(self) -> ShotPlates:
         return self
@@ -170,7 +172,9 @@ class ShotPlates:
         if size != wanted:
             raise InvalidInput(
                 f"Plate {plate.frame} is {size[0]}x{size[1]}, shot {self._shot.info.name} was tracked at"
-                f" {wanted[0]}x{wanted[1]}.", hint="Put the plates back that were tracked, or track the shot again.")
+                f" {wanted[0]}x{wanted[1]}.",
+                hint="Put the plates back that were tracked, or track the shot again.",
+            )
         return plate
 
 
@@ -185,8 +189,10 @@ def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """An 8- or 16-bit picture: [H, W, 3] half (8 bit) or float (16 bit) in 0..1, and its alpha if it has one."""
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
     if stored is None:
-        raise InvalidInput(f"{path} {'cannot be read' if path.exists() else 'does not exist'}.",
-                           hint="Check the sequence for holes and broken files.")
+        raise InvalidInput(
+            f"{path} {'cannot be read' if path.exists() else 'does not exist'}.",
+            hint="Check the sequence for holes and broken files.",
+        )
     channels = stored.reshape(*stored.shape[:2], -1)
     if channels.shape[2] == 1:
         channels = np.repeat(channels, 3, axis=2)

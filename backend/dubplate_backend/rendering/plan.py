@@ -92,8 +92,10 @@ def make_plan(
     frames = tuple(sorted(set(frames)))
     missing = plates.missing(frames)
     if missing:
-        raise InvalidInput(f"Plates {format_frames(missing)} of {shot.info.name} are missing.",
-                           hint=f"They belong at {shot.info.plate.path}.")
+        raise InvalidInput(
+            f"Plates {format_frames(missing)} of {shot.info.name} are missing.",
+            hint=f"They belong at {shot.info.plate.path}.",
+        )
     keys = FrameKeys(shot, take, renderer, plates, settings.composite, SelfieSegmenter.key())
     wanted = {frame: keys.key(frame) for frame in frames}
     folder = version_folder(out, version)
@@ -130,4 +132,6 @@ def check_disk(folder: Path, plates: int, shot: Shot) -> None:
     if free < wanted:
         raise OutputNotWritable(
             f"The disk of {folder} is too full: {free / 1e9:.2f} GB are free, {plates} plates need at least"
-            f" {wanted / 1e9:.2f} GB.", hint="Free some space, or choose another output folder.")
+            f" {wanted / 1e9:.2f} GB.",
+            hint="Free some space, or choose another output folder.",
+        )

@@ -181,9 +181,7 @@ class _Run:
         status = FrameStatus.PASSTHROUGH if rendered is None else FrameStatus.DRAWN
         path = self._path(frame)
         write_exr(path, layers(composite, plate), plate.windows, self._attributes(plate, status))
-        self.records[frame] = FrameRecord(
-            path.name, sha256_file(path), self.plan.keys[frame], status, self.take.name
-        )
+        self.records[frame] = FrameRecord(path.name, sha256_file(path), self.plan.keys[frame], status, self.take.name)
         self.written(frame, path)
         done = len(self.plan.standing) + len(self.records) + len(self.failed)
         self.progress(Progress(done, len(self.plan.frames), "rendering"))

@@ -32,8 +32,9 @@ class RenderSettings:
         inner = {item.name for item in fields(CompositeSettings)}
         for name, value in given.items():
             if name not in own | inner:
-                raise InvalidInput(f"There is no render setting {name!r}.",
-                                   hint=f"There are: {', '.join(sorted(own | inner))}.")
+                raise InvalidInput(
+                    f"There is no render setting {name!r}.", hint=f"There are: {', '.join(sorted(own | inner))}."
+                )
             if not isinstance(value, bool):
                 raise InvalidInput(f"Render setting {name!r} is {value!r}.", hint="It is true or false.")
         composite = CompositeSettings(**{name: value for name, value in given.items() if name in inner})

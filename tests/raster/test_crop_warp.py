@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dubplate_backend.compositing.crop_warp import (
+from dubplate_backend.raster.crop_warp import (
     Border,
     Sampling,
     crop_box,

@@ -100,8 +100,10 @@ def to_plate(
     Raises InvalidInput where the matrix cannot be inverted or the crop is not square.
     """
     if crop.shape[0] != crop.shape[1]:
-        raise InvalidInput(f"A crop is square, this one is {crop.shape[1]}x{crop.shape[0]}.",
-                           hint="Warp the crop as the renderer gave it.")
+        raise InvalidInput(
+            f"A crop is square, this one is {crop.shape[1]}x{crop.shape[0]}.",
+            hint="Warp the crop as the renderer gave it.",
+        )
     box = crop_box(matrix, height, width)
     if box.empty:
         return box, np.zeros((box.height, box.width, *crop.shape[2:]), np.float32)
@@ -169,8 +171,9 @@ def _warp(
     filter over its footprint, which keeps mean brightness and does not alias.
     """
     if max(*image.shape[:2], width, height) > LARGEST_SIDE:
-        raise InvalidInput(f"No side of a plate may exceed {LARGEST_SIDE} px.",
-                           hint="Work on a smaller plate, or on a part of it.")
+        raise InvalidInput(
+            f"No side of a plate may exceed {LARGEST_SIDE} px.", hint="Work on a smaller plate, or on a part of it."
+        )
     inverse = _inverse(matrix)  # target px -> source px
     finest = 1 if sampling is Sampling.NEAREST else max(1, math.ceil(np.linalg.svd(inverse[:, :2])[1].max() - 1e-6))
     samples = inverse.copy()

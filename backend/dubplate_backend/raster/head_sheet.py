@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws a head model on one sheet: `python -m dubplate_backend.head.sheet OUT.png [--head SPEC]`
+"""Draws a head model on one sheet: `python -m dubplate_backend.raster.head_sheet OUT.png [--head SPEC]`
 
 Turntable, the jaw from 0 to 35 degrees, and every control at 1.  Nothing imports this file: it looks at the room from
 outside, with the rasteriser.
