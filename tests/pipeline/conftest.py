@@ -16,7 +16,8 @@ from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
 from dubplate_shared.shot import Shot
 
-ITERATIONS = 450  # of the draft preset: about four minutes on two cores
+FRAMES = 150
+ITERATIONS = 330  # of the draft preset: about three minutes on two cores
 CLIP = Path(os.environ.get("DUBPLATE_CLIPS", Path(__file__).parents[3] / "shared" / "clips")) / "kitchen_man_25fps.mp4"
 
 
@@ -34,23 +35,27 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shot(assets: Path, head: HeadModel) -> Shot:
     """The tracked shot; frames 1090-1120 exist in either."""
+    from dubplate_backend.plates.footage import Footage
+    from dubplate_backend.plates.movie import write_movie
     from dubplate_backend.synthetic.shot import make_synthetic_video
-    from dubplate_backend.tracking.track import track
+    from dubplate_backend.tracking.track import TrackSettings, track
 
-    video = CLIP
-    if not CLIP.exists():
-        video = assets / "synthetic.mp4"
-        make_synthetic_video(video, seconds=6.0, size=512, seed=1, head=head)
-    return track(video, assets / "shot.dubshot", head=head)
+    video = assets / "footage.mp4"
+    if CLIP.exists():
+        with Footage.open(CLIP) as footage:
+            write_movie(video, footage.iter(0, FRAMES), footage.rate, CLIP, quality=12)
+    else:
+        make_synthetic_video(video, seconds=FRAMES / 25, size=512, seed=1, head=head)
+    return track(video, assets / "shot.dubshot", head=head, settings=TrackSettings(preview=False))
 
 
 @pytest.fixture(scope="session")
 def actor(assets: Path, shot: Shot, head: HeadModel) -> Path:
-    from dubplate_backend.renderers.presets import DRAFT
+    from dubplate_backend.renderers.presets import preset
     from dubplate_backend.training.adapt import adapt
 
     folder = assets / "person.dubactor"
-    adapt([shot], folder, head=head, preset=DRAFT, iterations=ITERATIONS, seed=7)
+    adapt([shot], folder, head=head, preset=preset("draft"), iterations=ITERATIONS, seed=7)
     return folder
 
 

@@ -11,8 +11,10 @@ import pytest
 
 from dubplate_backend.plates.exr import Exr, pixel_hash, read_exr
 from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.rendering import render_shot
+from dubplate_backend.speech.sound import write_wav
 from dubplate_backend.tracking.faces import FaceFinder
-from dubplate_shared.landmarks import lip_gap
+from dubplate_shared.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, lip_gap
 from dubplate_shared.plate_names import plate_path
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.shot import Shot
@@ -24,6 +26,8 @@ MEASURED = range(1103, 1108)
 WINDOW_REACH = 2  # frames to each side that a frame's pixels depend on: T = 5
 OPEN_BY_DEG = 10.0
 CLOSED_GAP = 0.02  # of the inter-ocular distance
+MOST_MOVED_BY_SOUND = 0.01  # likewise
+RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Rendered:
 
 def read_plate(rendered: Rendered, shot: Shot, frame: int) -> Exr:
     return read_exr(plate_path(rendered.folder, shot.info.name, 1, frame))
+
+
+def plate_hash(rendered: Rendered, shot: Shot, frame: int) -> str:
+    return pixel_hash(read_plate(rendered, shot, frame).parts)
 
 
 def gap_on_plate(rendered: Rendered, shot: Shot, frame: int) -> float:
@@ -47,15 +55,25 @@ def gap_on_plate(rendered: Rendered, shot: Shot, frame: int) -> float:
     return float(lip_gap(found[0]))
 
 
-def gap_of_head(take: Take, shot: Shot, frame: int) -> float:
-    """The gap of the posed head as the shot's camera sees it, over the inter-ocular distance."""
+def head_px(take: Take, shot: Shot, frame: int) -> np.ndarray:
+    """(468, 2): the posed head's points as the shot's camera sees them."""
     assert shot.rig is not None
     index, track = shot.index(frame), shot.track
     vertices = shot.rig.pose(take.expression[index], take.jaw[index], track.neck[index], track.eyes[index])
     points = shot.rig.landmarks(vertices) @ matrix_from_axis_angle(track.rotation[index]).T + track.translation[index]
     fx, fy, cx, cy = track.intrinsics[index]
-    pixels = np.stack([fx * points[:, 0] / points[:, 2] + cx, fy * points[:, 1] / points[:, 2] + cy], axis=-1)
-    return float(lip_gap(pixels))
+    return np.stack([fx * points[:, 0] / points[:, 2] + cx, fy * points[:, 1] / points[:, 2] + cy], axis=-1)
+
+
+def gap_of_head(take: Take, shot: Shot, frame: int) -> float:
+    """The projected gap over the inter-ocular distance."""
+    return float(lip_gap(head_px(take, shot, frame)))
+
+
+def lip_height(take: Take, shot: Shot, frame: int) -> float:
+    """How far the lower inner lip lies below the upper one, px; negative where they have passed each other."""
+    points = head_px(take, shot, frame)
+    return float(points[LOWER_INNER_LIP, 1] - points[UPPER_INNER_LIP, 1])
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +81,8 @@ def render(shot: Shot, actor: Path, connection: Path, plates_root: Path):
     """Import the shot in Blender, edit the jaw bone's curve over EDITED, render RENDERED through the socket."""
     bpy = pytest.importorskip("bpy")
     import blender_addon
+    from blender_addon.animation import fcurves
+    from blender_addon.armature import rotation_path
     from blender_addon.client import Client
     from blender_addon.import_shot import import_shot
     from blender_addon.performance import read_take
@@ -73,10 +93,11 @@ def render(shot: Shot, actor: Path, connection: Path, plates_root: Path):
     def edit_and_render(name: str, edit) -> Rendered:
         bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
         armature = import_shot(shot.path)
-        curve = armature.animation_data.action.fcurves.find('pose.bones["jaw"].rotation_euler', index=0)
+        curve = fcurves(armature)[rotation_path("jaw"), 0]
         for key in curve.keyframe_points:
-            if round(key.co.x) in EDITED:
-                key.co.y = edit(key.co.y)
+            frame = round(key.co.x)
+            if frame in EDITED:
+                key.co.y = edit(key.co.y, frame)
         curve.update()
         take = read_take(armature, name=name)
         with Client.connect(connection) as client:
@@ -99,17 +120,33 @@ def render(shot: Shot, actor: Path, connection: Path, plates_root: Path):
 
 @pytest.fixture(scope="module")
 def filmed(render) -> Rendered:
-    return render("filmed", lambda angle: angle)
+    return render("filmed", lambda angle, _: angle)
 
 
 @pytest.fixture(scope="module")
 def opened(render) -> Rendered:
-    return render("opened", lambda angle: angle + np.radians(OPEN_BY_DEG))
+    return render("opened", lambda angle, _: angle + np.radians(OPEN_BY_DEG))
 
 
 @pytest.fixture(scope="module")
-def closed(render) -> Rendered:
-    return render("closed", lambda _: 0.0)
+def closed(render, shot: Shot) -> Rendered:
+    """As an artist closes a mouth: the jaw comes up until the lips of the head meet."""
+    return render("closed", lambda _, frame: closing_angle(shot, frame))
+
+
+def closing_angle(shot: Shot, frame: int) -> float:
+    """The jaw's angle [rad] at which the lips just meet, found by halving between a shut and an open jaw."""
+    take = shot.tracked_take()
+    shut, apart = np.radians(-6.0), np.radians(20.0)
+    for _ in range(20):
+        middle = (shut + apart) / 2
+        jaw = take.jaw.copy()
+        jaw[shot.index(frame), 0] = middle
+        if lip_height(Take("closing", take.expression, jaw), shot, frame) > 0:
+            apart = middle
+        else:
+            shut = middle
+    return float(apart)
 
 
 def test_opening_the_jaw_opens_the_lips_on_the_plates(filmed: Rendered, opened: Rendered, shot: Shot) -> None:
@@ -137,9 +174,7 @@ def test_frames_whose_window_the_edit_does_not_touch_keep_their_bits(edit, filme
     touched = range(EDITED[0] - WINDOW_REACH, EDITED[-1] + WINDOW_REACH + 1)
     same = {}
     for frame in RENDERED:
-        same[frame] = pixel_hash(read_plate(filmed, shot, frame).parts) == pixel_hash(
-            read_plate(edited, shot, frame).parts
-        )
+        same[frame] = plate_hash(filmed, shot, frame) == plate_hash(edited, shot, frame)
     assert all(same[frame] for frame in RENDERED if frame not in touched)
     assert not any(same[frame] for frame in MEASURED)
 
@@ -157,3 +192,17 @@ def test_outside_the_matte_every_plate_holds_the_source_s_bits(edit, shot, reque
                 assert np.array_equal(
                     plate[outside].view(np.uint16), source.plate(frame).rgb[..., index][outside].view(np.uint16)
                 )
+
+
+def test_another_sound_under_the_same_take_does_not_move_the_lips(filmed, shot, actor, head, tmp_path) -> None:
+    count = int(shot.info.frame_count / shot.info.rate.fps * RATE)
+    noise = np.random.default_rng(0).normal(0, 0.3, count).astype(np.float32)
+    write_wav(tmp_path / "noise.wav", noise * np.sign(np.sin(np.arange(count) / 2000)), RATE)
+    take = Take("filmed", filmed.take.expression, filmed.take.jaw, None, {"audio": str(tmp_path / "noise.wav")})
+    render_shot(shot=shot, take=take, actor_path=actor, head=head, frames=MEASURED, out=tmp_path / "noise")
+    other = Rendered(take, tmp_path / "noise")
+    moved = [abs(gap_on_plate(other, shot, f) - gap_on_plate(filmed, shot, f)) for f in MEASURED]
+    changed = [plate_hash(other, shot, f) != plate_hash(filmed, shot, f) for f in MEASURED]
+    print("moved by sound", np.round(moved, 4))
+    assert all(changed)  # the sound was heard
+    assert max(moved) < MOST_MOVED_BY_SOUND

@@ -104,13 +104,16 @@ def test_outside_the_mask_the_crop_is_filmed_and_the_matte_is_exactly_zero(rende
 
 def test_an_opened_jaw_shows_more_mouth_and_a_closed_one_less(renderer, small_shot, plates):
     at = FIRST + 4
-    areas = {}
-    for degrees in (-15, 0, 10):
-        frame = drawn(renderer, small_shot, opened(small_shot, degrees, range(FIRST, FIRST + 9)), [at], plates)[at]
-        dark = (frame.rgb.sum(axis=-1) < 1.0) & (frame.alpha > 0.5)
-        areas[degrees] = int(dark.sum()), int(frame.regions["mouth"].sum())
-    assert areas[-15][0] <= areas[0][0] < areas[10][0], areas
-    assert areas[-15][1] <= areas[0][1] < areas[10][1], areas
+    shown = {}
+    for degrees in (-15, 0, 20):
+        shown[degrees] = drawn(
+            renderer, small_shot, opened(small_shot, degrees, range(FIRST, FIRST + 9)), [at], plates
+        )[at]
+    mouths = {degrees: frame.regions["mouth"] for degrees, frame in shown.items()}
+    assert mouths[-15].sum() <= mouths[0].sum() < mouths[20].sum()
+    appeared, closed = mouths[20] & ~mouths[0], mouths[0] & ~mouths[-15]
+    assert shown[20].rgb[appeared].mean() < shown[0].rgb[appeared].mean() - 0.01, "where lips were, the mouth is dark"
+    assert shown[-15].rgb[closed].mean() > shown[0].rgb[closed].mean() + 0.01, "where the mouth was, lips are light"
 
 
 def test_other_sound_moves_the_picture_far_less_than_the_curves_do(renderer, small_shot, plates, tmp_path):

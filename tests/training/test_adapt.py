@@ -49,7 +49,8 @@ def test_an_actor_is_whole_and_tells_how_it_was_made(small_shot, head, tmp_path)
         rows = list(csv.DictReader(file))
     assert [int(row["iteration"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     for picture in ("losses.png", "held_out.png"):
-        assert Image.open(out / picture).width > 200
+        with Image.open(out / picture) as shown:
+            assert shown.width > 200
     assert not (tmp_path / "small.dubactor.work").exists(), "crops and checkpoints of a person are not left behind"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.dubactor"]
 
