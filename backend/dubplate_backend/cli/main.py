@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -52,6 +53,9 @@ def run(arguments: list[str] | None = None) -> None:
     """Entry point: runs a subcommand and exits with the code of `ExitCode` that fits."""
     from dubplate_backend.cli.terminal import stop_on_signals
 
+    # Threads that wait must sleep: spinning, two processes on the same cores (a server and a training run) stall each
+    # other tenfold. Read once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with stop_on_signals():
             application()(arguments)
