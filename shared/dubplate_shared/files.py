@@ -26,16 +26,25 @@ from dubplate_shared.errors import InvalidInput, OutputNotWritable
 
 Array = npt.NDArray[Any]
 
-_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+_UNWRITABLE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST,
+}  # fmt: skip
 
 
-def _unwritable(path: Path, error: OSError) -> OutputNotWritable:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    why = "the disk is full" if full else (error.strerror or str(error))
-    hint = "Free some space there" if full else "Check the folder's permissions"
-    return OutputNotWritable(
-        f"Cannot write {path}: {why}.", hint=f"{hint}, or choose another output; what was there is intact."
-    )
+@contextmanager
+def _told_plainly(path: Path) -> Iterator[None]:
+    """Turn the system's word that `path` cannot be written into OutputNotWritable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else (error.strerror or str(error))
+        hint = "Free some space there" if full else "Check the folder's permissions"
+        raise OutputNotWritable(
+            f"Cannot write {path}: {why}.", hint=f"{hint}, or choose another output; what was there is intact."
+        ) from error
 
 
 def _fsync_folder(folder: Path) -> None:
@@ -78,17 +87,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     temporary: Path | None = None
     try:
-        temporary = _temporary_beside(path)
-        yield temporary
-        _fsync_file(temporary)
-        if os.name != "nt":
-            os.chmod(temporary, _umask_mode())  # mkstemp makes 0600; a plate is for the whole crew.
-        os.replace(temporary, path)
-        _fsync_folder(path.parent)
-    except OSError as error:
-        if error.errno in _UNWRITABLE:
-            raise _unwritable(path, error) from error
-        raise
+        with _told_plainly(path):
+            temporary = _temporary_beside(path)
+            yield temporary
+            _fsync_file(temporary)
+            if os.name != "nt":
+                os.chmod(temporary, _umask_mode())  # mkstemp makes 0600; a plate is for the whole crew.
+            os.replace(temporary, path)
+            _fsync_folder(path.parent)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -105,20 +111,17 @@ def atomic_folder(path: Path | str, *, overwrite: bool = False) -> Iterator[Path
         raise InvalidInput(f"{path} exists already.", hint="Choose another name, or say --overwrite to replace it.")
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        if os.name != "nt":
-            os.chmod(temporary, _umask_mode() | 0o111)
-        yield temporary
-        for file in sorted(temporary.rglob("*")):
-            if file.is_file():
-                _fsync_file(file)
-        _swap_folder(temporary, path)
-        _fsync_folder(path.parent)
-    except OSError as error:
-        if error.errno in _UNWRITABLE:
-            raise _unwritable(path, error) from error
-        raise
+        with _told_plainly(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+            if os.name != "nt":
+                os.chmod(temporary, _umask_mode() | 0o111)
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                if file.is_file():
+                    _fsync_file(file)
+            _swap_folder(temporary, path)
+            _fsync_folder(path.parent)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dubplate_shared import files
-from dubplate_shared.errors import InvalidInput, OutputNotWritable
+from dubplate_shared.errors import ExitCode, InvalidInput, OutputNotWritable
 
 
 def test_a_file_appears_whole_with_the_crew_able_to_read_it(tmp_path: Path) -> None:
@@ -51,10 +51,13 @@ def test_an_old_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
         pass
 
 
-def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    blocked = Path("/proc/dubplate/plate.exr")
-    with pytest.raises((OutputNotWritable, FileNotFoundError)), files.atomic_path(blocked):
+@pytest.mark.parametrize("where", ["file/plate.exr", "file/sub/plate.exr"])
+def test_a_place_that_cannot_be_written_says_so(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputNotWritable) as error, files.atomic_path(tmp_path / where):
         pass
+    assert error.value.exit_code == ExitCode.NOT_WRITABLE
+    assert "another output" in error.value.hint
 
 
 def test_arrays_round_trip_and_objects_are_refused(tmp_path: Path) -> None:
