@@ -115,7 +115,7 @@ def test_landmarks_are_carried_over_to_where_they_belong(flame, made, standin):
 
 def test_masks_are_carried_over_to_where_they_belong(flame, made, standin):
     # The scalp's vertices are few and far apart, so the ring on its border is a good part of it.
-    bounds = {"face": 0.85, "lips": 0.85, "neck": 0.85, "scalp": 0.7, "eyes": 0.85, "redraw": 0.85}
+    bounds = {"face": 0.85, "lips": 0.85, "neck": 0.85, "scalp": 0.78, "eyes": 0.85, "redraw": 0.85}
     for name, bound in bounds.items():
         ours, truth = flame.masks[name][:VERTICES].numpy(), standin.masks[name].numpy()[made.origin]
         assert (ours & truth).sum() / (ours | truth).sum() > bound, name
