@@ -29,7 +29,7 @@ from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.presets import preset
 from dubplate_backend.speech.speak import speak
 from dubplate_backend.synthetic.shot import make_synthetic_video, voice_line
-from dubplate_backend.tracking.track import TrackSettings, track
+from dubplate_backend.tracking.track_shot import track_shot
 from dubplate_backend.training.adapt import adapt
 from dubplate_shared.errors import BackendUnreachable, DubplateError, ExitCode, InvalidInput
 from dubplate_shared.plate_names import plate_path
@@ -157,7 +157,7 @@ def run_demo(settings: DemoSettings, *, bar: ProgressBar, say: Say) -> DemoRepor
             make_synthetic_video(files.footage, seconds=SECONDS, size=SIZE, seed=SEED, head=head, progress=progress)
     with stage("track") as progress:
         footage = settings.video or files.footage
-        shot = track(footage, files.shot, head=head, progress=progress, settings=TrackSettings(overwrite=True))
+        shot = track_shot(footage, files.shot, head=head, progress=progress, overwrite=True)
         _say_tracking(shot, say)
     with stage("speak") as progress:
         voice = settings.voice or _generated_voice(shot, files)

@@ -38,7 +38,7 @@ def shot(assets: Path, head: HeadModel) -> Shot:
     from dubplate_backend.plates.footage import Footage
     from dubplate_backend.plates.movie import write_movie
     from dubplate_backend.synthetic.shot import make_synthetic_video
-    from dubplate_backend.tracking.track import TrackSettings, track
+    from dubplate_backend.tracking.track_shot import track_shot
 
     video = assets / "footage.mp4"
     if CLIP.exists():
@@ -46,7 +46,7 @@ def shot(assets: Path, head: HeadModel) -> Shot:
             write_movie(video, footage.iter(0, FRAMES), footage.rate, CLIP, quality=12)
     else:
         make_synthetic_video(video, seconds=FRAMES / 25, size=512, seed=1, head=head)
-    return track(video, assets / "shot.dubshot", head=head, settings=TrackSettings(preview=False))
+    return track_shot(video, assets / "shot.dubshot", head=head, preview=False)
 
 
 @pytest.fixture(scope="session")

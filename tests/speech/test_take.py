@@ -18,9 +18,10 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.speech.mouth import LipGauge, mouth_on_head
 from dubplate_backend.speech.sound import write_wav
 from dubplate_backend.speech.speak import speak
-from dubplate_backend.synthetic.shot import RATE, stage, true_crop
+from dubplate_backend.synthetic.shot import RATE, stage
 from dubplate_backend.synthetic.utterance import babble
 from dubplate_backend.synthetic.voice import VOICE_RATE, synthesise
+from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_shared.errors import HeadModelMismatch, InvalidInput
 from dubplate_shared.landmarks import INNER_LIP_PAIRS, LEFT_BROW, RIGHT_BROW
 from dubplate_shared.shot import HeadIdentity, PlateSource, Shot, ShotInfo, write_shot
@@ -47,7 +48,7 @@ def shot(head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Shot:
         head=HeadIdentity(head.kind, head.sha256),
     )
     path = tmp_path_factory.mktemp("speak") / "silent.dubshot"
-    return write_shot(path, info, scene.track, true_crop(scene), None)
+    return write_shot(path, info, scene.track, crop_matrices(scene.head, scene.track), None)
 
 
 @pytest.fixture(scope="module")

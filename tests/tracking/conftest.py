@@ -12,7 +12,7 @@ from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.movie import write_movie
-from dubplate_backend.tracking.track import track
+from dubplate_backend.tracking.track_shot import track_shot
 from dubplate_shared.shot import Shot
 from footage import clip
 
@@ -46,4 +46,4 @@ def moment(speaker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def speaker_shot(speaker: Path, head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Shot:
     """That clip, tracked."""
-    return track(speaker, tmp_path_factory.mktemp("shots") / "speaker.dubshot", head=head, first_frame=1009)
+    return track_shot(speaker, tmp_path_factory.mktemp("shots") / "speaker.dubshot", head=head, first_frame=1009)

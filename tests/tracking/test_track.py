@@ -17,13 +17,12 @@ from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.raster.camera import project, to_camera
 from dubplate_backend.tracking.figures import figures
-from dubplate_backend.tracking.track import TrackSettings, track, unbroken
+from dubplate_backend.tracking.track import unbroken
+from dubplate_backend.tracking.track_shot import track_shot
 from dubplate_shared.errors import Cancelled, ExitCode, FootageError, InvalidInput
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.shot import Rate, Shot
 from footage import clip
-
-WITHOUT_PREVIEW = TrackSettings(preview=False)
 
 
 def test_the_head_sits_on_the_face_and_its_lips_on_the_lips(speaker_shot: Shot) -> None:
@@ -81,9 +80,7 @@ def test_the_eyes_of_someone_who_looks_into_the_camera_are_nearly_straight(speak
 
 
 def test_tracking_the_same_footage_again_gives_the_same_track(moment: Path, head: HeadModel, tmp_path: Path) -> None:
-    first, second = (
-        track(moment, tmp_path / f"{name}.dubshot", head=head, settings=WITHOUT_PREVIEW) for name in ("a", "b")
-    )
+    first, second = (track_shot(moment, tmp_path / f"{name}.dubshot", head=head, preview=False) for name in ("a", "b"))
     for name in ("landmarks_px", "jaw", "expression", "rotation", "projected_px"):
         assert np.array_equal(getattr(first.track, name), getattr(second.track, name)), name
     assert np.array_equal(first.crop, second.crop)
@@ -92,7 +89,7 @@ def test_tracking_the_same_footage_again_gives_the_same_track(moment: Path, head
 def test_a_piece_of_the_man_meets_the_bounds(head: HeadModel, tmp_path: Path) -> None:
     source = Footage.open(clip("kitchen_man_25fps.mp4"))
     write_movie(tmp_path / "man.mp4", islice(source.iter(100), 12), source.rate, speed="veryfast")
-    shot = track(tmp_path / "man.mp4", tmp_path / "man.dubshot", head=head, settings=WITHOUT_PREVIEW)
+    shot = track_shot(tmp_path / "man.mp4", tmp_path / "man.dubshot", head=head, preview=False)
     measured = figures(shot.track)
     assert measured.frames_with_face == 12
     assert measured.face_error_percent <= 2.0
@@ -110,7 +107,7 @@ def test_frames_without_a_face_have_no_confidence_and_are_named(speaker: Path, h
     frames = list(Footage.open(speaker))[:8]
     frames[3:5] = [np.full_like(frames[0], 80)] * 2
     write_movie(tmp_path / "hidden.mp4", frames, Rate(25), quality=10)
-    shot = track(tmp_path / "hidden.mp4", tmp_path / "hidden.dubshot", head=head, settings=WITHOUT_PREVIEW)
+    shot = track_shot(tmp_path / "hidden.mp4", tmp_path / "hidden.dubshot", head=head, preview=False)
     assert (shot.track.confidence > 0).tolist() == [True] * 3 + [False] * 2 + [True] * 3
     assert any("1004-1005" in warning for warning in shot.info.extra["tracking"]["warnings"])
     assert np.isfinite(shot.track.translation).all() and np.isfinite(shot.crop).all()
@@ -126,7 +123,7 @@ def test_the_bigger_of_two_faces_is_tracked_with_a_warning(speaker: Path, head: 
         wide[60:276, 430:700] = cv2.resize(frame, (270, 216))
         frames.append(wide)
     write_movie(tmp_path / "two.mp4", frames, Rate(25), quality=10)
-    shot = track(tmp_path / "two.mp4", tmp_path / "two.dubshot", head=head, settings=WITHOUT_PREVIEW)
+    shot = track_shot(tmp_path / "two.mp4", tmp_path / "two.dubshot", head=head, preview=False)
     assert shot.track.landmarks_px[..., 0].max() < 360
     assert any("2 faces" in warning for warning in shot.info.extra["tracking"]["warnings"])
 
@@ -138,7 +135,7 @@ def test_footage_that_cannot_be_tracked_is_refused_and_leaves_nothing(head: Head
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     for name, says in (("wall.mp4", "no face"), ("notes.mp4", "not a video"), ("cut.mp4", "truncated")):
         with pytest.raises(FootageError, match=says) as caught:
-            track(tmp_path / name, tmp_path / "out.dubshot", head=head)
+            track_shot(tmp_path / name, tmp_path / "out.dubshot", head=head)
         assert caught.value.exit_code == ExitCode.INVALID_INPUT and caught.value.hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.mp4", "notes.mp4", "wall.mp4"]
 
@@ -147,9 +144,9 @@ def test_sound_that_is_asked_for_has_to_be_there_and_replaces_the_videos(
     moment: Path, head: HeadModel, tmp_path: Path
 ) -> None:
     with pytest.raises(FootageError, match=r"voice\.wav"):
-        track(moment, tmp_path / "a.dubshot", head=head, audio=tmp_path / "voice.wav")
+        track_shot(moment, tmp_path / "a.dubshot", head=head, audio=tmp_path / "voice.wav")
     soundfile.write(tmp_path / "voice.wav", np.full(4000, 0.25, np.float32), 8000)
-    shot = track(moment, tmp_path / "a.dubshot", head=head, audio=tmp_path / "voice.wav", settings=WITHOUT_PREVIEW)
+    shot = track_shot(moment, tmp_path / "a.dubshot", head=head, audio=tmp_path / "voice.wav", preview=False)
     stored, rate = soundfile.read(shot.audio_path())
     assert rate == 8000 and np.allclose(stored, 0.25, atol=1e-4)
 
@@ -157,7 +154,7 @@ def test_sound_that_is_asked_for_has_to_be_there_and_replaces_the_videos(
 def test_a_track_that_is_stopped_leaves_nothing(speaker: Path, head: HeadModel, tmp_path: Path) -> None:
     seen = []
     with pytest.raises(Cancelled):
-        track(speaker, tmp_path / "a.dubshot", head=head, progress=seen.append, stop=lambda: len(seen) > 3)
+        track_shot(speaker, tmp_path / "a.dubshot", head=head, progress=seen.append, stop=lambda: len(seen) > 3)
     assert list(tmp_path.iterdir()) == []
     assert [progress.done for progress in seen] == [1, 2, 3, 4]
 
@@ -165,7 +162,7 @@ def test_a_track_that_is_stopped_leaves_nothing(speaker: Path, head: HeadModel, 
 def test_a_package_that_is_there_is_kept_unless_told(speaker_shot: Shot, speaker: Path, head: HeadModel) -> None:
     before = (speaker_shot.path / "shot.json").read_bytes()
     with pytest.raises(InvalidInput, match="exists already"):
-        track(speaker, speaker_shot.path, head=head)
+        track_shot(speaker, speaker_shot.path, head=head)
     assert (speaker_shot.path / "shot.json").read_bytes() == before
 
 

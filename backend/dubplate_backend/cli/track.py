@@ -34,10 +34,10 @@ def command(
 
     from dubplate_backend.cli.terminal import progress_bar
     from dubplate_backend.head.load import load_head
-    from dubplate_backend.tracking.track import TrackSettings, track
+    from dubplate_backend.tracking.track_shot import track_shot
 
     with progress_bar("Tracking") as progress:
-        shot = track(
+        shot = track_shot(
             video,
             out,
             head=load_head(head),
@@ -45,7 +45,8 @@ def command(
             first_frame=first_frame,
             audio=audio,
             progress=progress,
-            settings=TrackSettings(preview=preview, overwrite=overwrite),
+            preview=preview,
+            overwrite=overwrite,
         )
     tracking = shot.info.extra["tracking"]
     peak = peak_memory_mib()

@@ -27,7 +27,7 @@ from dubplate_backend.synthetic.light import WINDOW_LIGHT, irradiance
 from dubplate_backend.synthetic.performance import Performance, perform
 from dubplate_backend.synthetic.utterance import babble
 from dubplate_backend.synthetic.voice import VOICE_RATE, synthesise
-from dubplate_backend.tracking.crop import MARGIN, region_points, smoothed
+from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, never, silent
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from dubplate_shared.shot import HeadIdentity, PlateSource, Rate, Shot, ShotInfo, write_shot
@@ -135,28 +135,19 @@ def make_synthetic_shot(
             tool={"dubplate": "synthetic"},
         )
         rig = scene.head.rig(torch.from_numpy(scene.track.shape))
-        return write_shot(path, info, scene.track, true_crop(scene), rig, files={plate.name: plate, voice.name: voice})
+        return write_shot(
+            path,
+            info,
+            scene.track,
+            crop_matrices(scene.head, scene.track),
+            rig,
+            files={plate.name: plate, voice.name: voice},
+        )
 
 
 def voice_line(path: Path | str, *, seconds: float, seed: int, pitch_hz: float = 112.0) -> None:
     """A WAV of the generated voice saying something new."""
     write_wav(path, synthesise(babble(seconds, seed=seed), seed=seed, pitch_hz=pitch_hz), VOICE_RATE)
-
-
-def true_crop(scene: Scene) -> np.ndarray:
-    """(T, 2, 3) plate px -> unit square, by the tracker's rule on the true track."""
-    track = scene.track
-    region = region_points(scene.head, track.shape)  # (P, 3), jaw shut and wide open
-    camera = region @ matrix_from_axis_angle(track.rotation.astype(float)).transpose(0, 2, 1)
-    camera = camera + track.translation[:, None].astype(float)  # (T, P, 3)
-    focal, centre = track.intrinsics[:, None, :2], track.intrinsics[:, None, 2:]
-    pixels = camera[..., :2] / camera[..., 2:] * focal + centre
-    low, high = pixels.min(axis=1), pixels.max(axis=1)
-    side = smoothed((high - low).max(axis=1, keepdims=True), track.time)[:, 0] * (1 + 2 * MARGIN)
-    matrix = np.zeros((len(track), 2, 3))
-    matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side
-    matrix[:, :, 2] = 0.5 - smoothed(0.5 * (low + high), track.time) / side[:, None]
-    return matrix
 
 
 def _shape(seed: int) -> np.ndarray:

@@ -12,7 +12,8 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.tracking.fit import Fit
+from dubplate_shared.rotations import matrix_from_axis_angle
+from dubplate_shared.track import Track
 
 JAW_OPEN_RAD = np.deg2rad(35.0)  # as far as an adult's jaw turns: 40 to 50 mm between the incisors
 MARGIN = 0.12  # of the box's longer side, on each side
@@ -20,33 +21,37 @@ SMOOTHED_S = 0.2  # deviation of the Gaussian over time
 REGIONS = ("face", "redraw")  # and not scalp and neck: the mouth shall get its pixels
 
 
-def crop_matrices(head: HeadModel, fit: Fit, times: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Plate px to the unit square, (T, 2, 3) float32, pixel centres at +0.5.
-
-    times: (T,) seconds.   centre: (2,) principal point, px.
-    """
-    points = region_points(head, fit.shape)  # [P, 3]
-    low, high = np.empty((len(times), 2)), np.empty((len(times), 2))
-    for frame, (rotation, shift) in enumerate(zip(fit.rotation, fit.translation, strict=True)):
-        camera = points @ rotation.T + shift
-        pixels = camera[:, :2] / camera[:, 2:] * fit.focal_px + centre
+def crop_matrices(head: HeadModel, track: Track) -> np.ndarray:
+    """Plate px to the unit square, (T, 2, 3) float32, pixel centres at +0.5."""
+    rotation = matrix_from_axis_angle(track.rotation.astype(np.float64))  # [T, 3, 3]
+    low, high = np.empty((len(track), 2)), np.empty((len(track), 2))
+    still = region_points(head, track.shape)  # [P, 3]
+    for frame, (turn, shift, lens) in enumerate(zip(rotation, track.translation, track.intrinsics, strict=True)):
+        neck = track.neck[frame]
+        points = region_points(head, track.shape, neck) if neck.any() else still
+        camera = points @ turn.T + shift
+        pixels = camera[:, :2] / camera[:, 2:] * lens[:2] + lens[2:]
         low[frame], high[frame] = pixels.min(axis=0), pixels.max(axis=0)
-    middle = smoothed((low + high) / 2, times)
-    side = smoothed((high - low).max(axis=1, keepdims=True), times) * (1 + 2 * MARGIN)
+    middle = smoothed((low + high) / 2, track.time)
+    side = smoothed((high - low).max(axis=1, keepdims=True), track.time) * (1 + 2 * MARGIN)
     corner = middle - side / 2
-    matrix = np.zeros((len(times), 2, 3))
+    matrix = np.zeros((len(track), 2, 3))
     matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
     matrix[:, :, 2] = -corner / side
     return matrix.astype(np.float32)
 
 
-def region_points(head: HeadModel, shape: np.ndarray) -> np.ndarray:
-    """The face region's vertices, (P, 3) metres, with the jaw closed and with it fully open, the face neutral."""
+def region_points(head: HeadModel, shape: np.ndarray, neck: np.ndarray | None = None) -> np.ndarray:
+    """The face region's vertices, (P, 3) metres, with the jaw closed and with it fully open, the face neutral.
+
+    neck: (3,) axis-angle.
+    """
     region = torch.stack([head.masks[name] for name in REGIONS]).any(0)
     jaw = torch.zeros(2, 3, dtype=head.template.dtype)
     jaw[1, 0] = JAW_OPEN_RAD
     expression = torch.zeros(1, head.expression_basis.shape[-1], dtype=head.template.dtype)
-    vertices = head.vertices(torch.from_numpy(shape).to(head.template.dtype), expression, jaw)  # [2, V, 3]
+    turned = None if neck is None else torch.from_numpy(neck)[None].to(head.template.dtype)
+    vertices = head.vertices(torch.from_numpy(shape).to(head.template.dtype), expression, jaw, turned)  # [2, V, 3]
     return vertices[:, region].flatten(0, 1).double().numpy()
 
 
