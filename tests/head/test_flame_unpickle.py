@@ -15,7 +15,8 @@ import pytest
 import scipy.sparse
 from flame_files import Ch, csc_matrix, dumps, dumps_python2
 
-from dubplate_backend.head.unpickle import MAX_OPERATIONS, UnsafePickle, read_pickled_arrays
+from dubplate_backend.head.pickle_machine import MAX_OPERATIONS
+from dubplate_backend.head.unpickle import UnsafePickle, read_pickled_arrays
 from dubplate_shared.errors import InvalidInput
 
 

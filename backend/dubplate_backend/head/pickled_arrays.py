@@ -33,6 +33,16 @@ class Call:
     state: Any = None
 
 
+@dataclass
+class Storage:
+    """Numbers of a tensor that lie beside the pickle, in a file of PyTorch; `raw` is filled in after reading."""
+
+    dtype: str
+    key: str
+    count: int
+    raw: bytes = b""
+
+
 def _names(modules: tuple[str, ...], name: str, meaning: str) -> dict[tuple[str, str], str]:
     return {(module, name): meaning for module in modules}
 
@@ -61,6 +71,22 @@ ALLOWED_GLOBALS: dict[tuple[str, str], str] = {
 }
 """Every name that a file may mention, and what it means here.  None of them is ever imported."""
 
+TORCH_GLOBALS: dict[tuple[str, str], str] = {
+    **ALLOWED_GLOBALS,
+    **_names(("torch._utils",), "_rebuild_tensor_v2", "tensor"),
+    **_names(("torch._utils",), "_rebuild_parameter", "parameter"),
+    **_names(("collections",), "OrderedDict", "ordered dictionary"),
+    **{
+        (module, f"{name}Storage"): f"storage {dtype}"
+        for module in ("torch", "torch.cuda")
+        for name, dtype in (
+            ("Float", "f4"), ("Double", "f8"), ("Half", "f2"), ("Long", "i8"), ("Int", "i4"),
+            ("Short", "i2"), ("Char", "i1"), ("Byte", "u1"), ("Bool", "b1"),
+        )
+    },
+}  # fmt: skip
+"""What a file of `torch.save` may mention besides."""
+
 _DTYPES = ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 
 
@@ -81,11 +107,26 @@ def to_array(value: Any, depth: int = 0) -> ndarray | str | int | float | None:
         return _array_from_buffer(value.arguments)
     if meaning == "scalar":
         return _scalar(value.arguments)
+    if meaning == "tensor":
+        return _tensor(value.arguments)
+    if meaning == "parameter":
+        return to_array(value.arguments[0], depth + 1) if value.arguments else None
     if meaning == "chumpy":
         return to_array(state.get("x"), depth + 1) if isinstance(state, dict) else None
     if isinstance(meaning, str) and meaning.startswith("sparse "):
         return _dense(meaning.removeprefix("sparse "), state)
     return None
+
+
+def object_in_array(value: Any) -> Any:
+    """The one object in a recorded array of objects, as numpy.save pickles a dictionary.   Raises Unreadable."""
+    meaning, state = (value.meaning, value.state) if isinstance(value, Call) else (None, None)
+    if meaning != "empty array" or not isinstance(state, tuple) or len(state) not in (4, 5):
+        raise Unreadable("it holds no array of objects")
+    items = state[-1]
+    if not isinstance(items, list) or len(items) != 1:
+        raise Unreadable("it holds other than one object")
+    return items[0]
 
 
 def _array_from_state(state: Any) -> ndarray:
@@ -108,6 +149,26 @@ def _scalar(arguments: tuple) -> int | float:
     if len(arguments) != 2:
         raise Unreadable("a number in it is broken")
     return _array(_bytes(arguments[1]), _dtype(arguments[0]), (), "C").item()
+
+
+def _tensor(arguments: tuple) -> ndarray:
+    """torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)."""
+    if len(arguments) < 4 or not isinstance(arguments[0], Storage):
+        raise Unreadable("a tensor in it has no storage")
+    storage, offset, size, stride = arguments[:4]
+    plain = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= _MAX_DIMENSIONS
+    numbers = (offset, *size, *stride) if plain else ()
+    if not numbers or not all(type(number) is int and 0 <= number <= MAX_ELEMENTS for number in numbers):
+        raise Unreadable("a tensor in it has a broken shape")
+    flat = _array(storage.raw, np.dtype(storage.dtype).newbyteorder("<"), (storage.count,), "C")
+    if prod(size) == 0:
+        return np.zeros(size, flat.dtype)
+    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+    # A stride of nought names one number many times over: a file of a few bytes could ask for all of memory.
+    if last >= len(flat) or prod(size) > len(flat):
+        raise Unreadable("a tensor in it reaches beyond its storage")
+    strides = tuple(step * flat.itemsize for step in stride)
+    return np.lib.stride_tricks.as_strided(flat[offset:], size, strides).copy()
 
 
 def _array(raw: bytes, dtype: np.dtype, shape: Any, order: str) -> ndarray:

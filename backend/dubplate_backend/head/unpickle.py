@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrays out of other people's pickles, without running anything.
 
-FLAME ships as pickles of numpy, chumpy and scipy.sparse objects.  Python's own unpickler calls what a file names, so
-it is not used here: this reader interprets the opcodes itself and knows a fixed list of names, each standing for an
-inert record of ours.  A name off the list, or an opcode that could reach one another way, ends the reading.  There is
-nothing to fall back to.  Opcodes: CPython, Lib/pickletools.py.
+FLAME ships as pickles of numpy, chumpy and scipy.sparse objects; results of other tools are dictionaries saved as
+object arrays.  `pickle_machine` reads them and there is nothing to fall back to.
 """
 
-import codecs
-import struct
-from collections.abc import Callable
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dubplate_backend.head.pickled_arrays import ALLOWED_GLOBALS, Call, Unreadable, to_array
+import numpy as np
+
+from dubplate_backend.head.pickle_machine import Refused, interpret
+from dubplate_backend.head.pickled_arrays import Unreadable, object_in_array, to_array
 from dubplate_shared.errors import InvalidInput
 
 MAX_FILE_BYTES = 512 << 20
 """FLAME 2020 and 2023 are about 50 MB; with every number written as text, still below this."""
 
-MAX_OPERATIONS = 200_000
-"""A head model takes a few hundred.  Bounds the time, and the memory to some 100 bytes an operation."""
+HEAD_MODEL = "a head model"
 
-_MAX_INTEGER_BYTES = 16
-_MAX_INTEGER_DIGITS = 40
+_MAX_DEPTH = 4
 
 
 class UnsafePickle(InvalidInput):
@@ -37,318 +36,92 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
     text and numbers as they are; anything else is left out.
     Raises UnsafePickle where the file names anything but these, InvalidInput where it is broken or too large.
     """
+    content = read_limited(path, HEAD_MODEL)
+    with told_plainly(path, HEAD_MODEL):
+        return plain_values(interpret(content)[0])
+
+
+def read_pickled_npy(path: Path, what: str = "a dictionary of arrays", limit: int = MAX_FILE_BYTES) -> dict[str, Any]:
+    """The dictionary that `numpy.save` wrote as an object array, read as a pickle is.
+
+    `what`: what the file should be, for the message.   `limit`: bytes of the file and of its arrays.
+    Raises UnsafePickle, InvalidInput.
+    """
+    content = read_limited(path, what, limit)
+    with told_plainly(path, what):
+        file = io.BytesIO(content)
+        try:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            _, _, dtype = header(file)
+        except (ValueError, EOFError) as error:
+            raise Unreadable("it is no .npy file of numpy") from error
+        if not dtype.hasobject:
+            raise Unreadable("it holds one array and no dictionary")
+        return plain_values(object_in_array(interpret(content, file.tell())[0]), nested=True, limit=limit)
+
+
+def read_limited(path: Path, what: str, limit: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes of a file that is no larger than any of its kind.   Raises InvalidInput."""
     try:
         size = path.stat().st_size
-        content = path.read_bytes() if size <= MAX_FILE_BYTES else b""
+        content = path.read_bytes() if size <= limit else b""
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", hint="Check the path.") from error
-    if size > MAX_FILE_BYTES:
+    if size > limit:
         raise InvalidInput(
-            f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MB, which no head model is.",
-            hint="Is this the right file?  FLAME's generic_model.pkl is about 50 MB.",
+            f"{path.name} is larger than {limit >> 20} MB, which {what} never is.", hint="Is this the right file?"
         )
+    return content
+
+
+@contextmanager
+def told_plainly(path: Path, what: str) -> Iterator[None]:
+    """Say of a file what is wrong with it.   `what`: what it should be.   Raises UnsafePickle, InvalidInput."""
     try:
-        return _arrays(_Reader(content).read())
-    except _Refused as error:
+        yield
+    except Refused as error:
         raise UnsafePickle(
             f"{path.name} was refused: it {error}.  Nothing in it was run.",
-            hint="Fetch the head model again from its makers, and do not open this file with other programs.",
+            hint=f"Fetch {what} again from its makers, and do not open this file with other programs.",
         ) from error
     except Unreadable as error:
         raise InvalidInput(
-            f"{path.name} cannot be read as a head model: {error}.", hint="The download may be broken: fetch it again."
+            f"{path.name} cannot be read as {what}: {error}.", hint="The file may be broken: fetch or make it again."
         ) from error
 
 
-def _arrays(content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise Unreadable("it holds no dictionary of arrays")
-    arrays: dict[str, Any] = {}
-    total = 0
-    for key, value in content.items():
-        converted = to_array(value) if isinstance(key, str) else None
-        if converted is None:
-            continue
-        # A file can name one stretch of its bytes many times over.
-        total += getattr(converted, "nbytes", 0)
-        if total > MAX_FILE_BYTES:
-            raise Unreadable(f"its arrays come to more than {MAX_FILE_BYTES >> 20} MB")
-        arrays[key] = converted
-    return arrays
+def plain_values(content: Any, *, nested: bool = False, limit: int = MAX_FILE_BYTES) -> dict[str, Any]:
+    """The arrays, texts and numbers of a dictionary, and of dictionaries in it where `nested`.   Raises Unreadable."""
+    return _Arrays(nested, limit).of(content)
 
 
-class _Refused(Exception):
-    """Completes the sentence 'the file was refused: it ...'."""
+class _Arrays:
+    """Builds the arrays of one file and counts their bytes."""
 
+    def __init__(self, nested: bool, limit: int) -> None:
+        self.nested = nested
+        self.limit = limit
+        self.total = 0
 
-class _Name:
-    """A name that the file mentions, and that is on the list.  Never the thing itself."""
-
-    def __init__(self, meaning: str) -> None:
-        self.meaning = meaning
-
-
-_MARK = object()
-
-
-class _Reader:
-    """A pickle machine whose only values are plain ones and `Call` records."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.position = 0
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
-
-    def read(self) -> Any:
-        for _ in range(MAX_OPERATIONS):
-            code = self.take(1)
-            if code == b".":
-                return self.pop()
-            if code not in _OPERATIONS:
-                raise _Refused(f"uses {_FORBIDDEN.get(code, f'the unknown opcode {code!r}')}")
-            _OPERATIONS[code](self)
-        raise Unreadable(f"it has more than {MAX_OPERATIONS} operations")
-
-    # Input.
-
-    def take(self, count: int) -> bytes:
-        end = self.position + count
-        if count < 0 or end > len(self.content):
-            raise Unreadable("it ends in the middle")
-        piece = self.content[self.position : end]
-        self.position = end
-        return piece
-
-    def number(self, layout: str) -> Any:
-        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
-
-    def line(self) -> str:
-        end = self.content.find(b"\n", self.position)
-        if end < 0:
-            raise Unreadable("it ends in the middle")
-        return self.take(end + 1 - self.position)[:-1].decode("latin-1")
-
-    # Stack and memo.
-
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
-
-    def pop(self) -> Any:
-        if not self.stack or self.stack[-1] is _MARK:
-            raise Unreadable("its stack runs empty")
-        return self.stack.pop()
-
-    def discard(self) -> None:
-        if not self.stack:
-            raise Unreadable("its stack runs empty")
-        self.stack.pop()
-
-    def pop_to_mark(self) -> list[Any]:
-        for index in range(len(self.stack) - 1, -1, -1):
-            if self.stack[index] is _MARK:
-                items = self.stack[index + 1 :]
-                del self.stack[index:]
-                return items
-        raise Unreadable("its stack holds no mark")
-
-    def top(self, kind: type) -> Any:
-        if not self.stack or not isinstance(self.stack[-1], kind):
-            raise Unreadable(f"it fills something that is no {kind.__name__}")
-        return self.stack[-1]
-
-    def remember(self, index: int) -> None:
-        self.memo[index] = self.top(object)
-
-    def recall(self, index: int) -> None:
-        if index not in self.memo:
-            raise Unreadable("it refers to something that it never stored")
-        self.push(self.memo[index])
-
-    def index_line(self) -> int:
-        return _integer(self.line())
-
-    # Plain values.
-
-    def integer_text(self) -> None:
-        text = self.line()
-        # "00" and "01" are how protocols 0 and 1 write False and True.
-        self.push(text == "01" if text in ("00", "01") else _integer(text.rstrip("L")))
-
-    def float_text(self) -> None:
-        try:
-            self.push(float(self.line()))
-        except ValueError as error:
-            raise Unreadable("it holds a broken number") from error
-
-    def long(self, count: int) -> None:
-        if count > _MAX_INTEGER_BYTES:
-            raise Unreadable("it holds an integer of absurd length")
-        self.push(int.from_bytes(self.take(count), "little", signed=True))
-
-    def quoted(self) -> None:
-        text = self.line().strip()
-        if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
-            raise Unreadable("it holds a broken string")
-        try:
-            self.push(codecs.escape_decode(text[1:-1].encode("latin-1"))[0].decode("latin-1"))
-        except ValueError as error:
-            raise Unreadable("it holds a broken string") from error
-
-    def text(self, count: int, encoding: str) -> None:
-        try:
-            self.push(self.take(count).decode(encoding, "surrogatepass" if encoding == "utf-8" else "strict"))
-        except UnicodeDecodeError as error:
-            raise Unreadable("it holds broken text") from error
-
-    def raw_unicode_line(self) -> None:
-        try:
-            self.push(self.line().encode("latin-1").decode("raw-unicode-escape"))
-        except UnicodeDecodeError as error:
-            raise Unreadable("it holds broken text") from error
-
-    # Containers.
-
-    def tuple_of(self, count: int) -> None:
-        self.push(tuple(reversed([self.pop() for _ in range(count)])))
-
-    def append(self) -> None:
-        item = self.pop()
-        self.top(list).append(item)
-
-    def extend(self) -> None:
-        items = self.pop_to_mark()
-        self.top(list).extend(items)
-
-    def set_item(self) -> None:
-        value, key = self.pop(), self.pop()
-        _fill(self.top(dict), [key, value])
-
-    def set_items(self) -> None:
-        items = self.pop_to_mark()
-        _fill(self.top(dict), items)
-
-    def dictionary(self) -> None:
-        made: dict = {}
-        _fill(made, self.pop_to_mark())
-        self.push(made)
-
-    # Names and calls: records only.
-
-    def name(self, module: Any, name: Any) -> None:
-        meaning = ALLOWED_GLOBALS.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
-        if meaning is None:
-            raise _Refused(f"asks for {str(module)[:60]}.{str(name)[:60]}")
-        self.push(_Name(meaning))
-
-    def name_lines(self) -> None:
-        module = self.line()
-        self.name(module, self.line())
-
-    def name_on_stack(self) -> None:
-        name = self.pop()
-        self.name(self.pop(), name)
-
-    def call(self) -> None:
-        arguments, what = self.pop(), self.pop()
-        if not isinstance(what, _Name) or not isinstance(arguments, tuple):
-            raise _Refused("calls something other than the names of a head model")
-        meanings = tuple(item.meaning if isinstance(item, _Name) else item for item in arguments)
-        self.push(Call(what.meaning, meanings))
-
-    def state(self) -> None:
-        state = self.pop()
-        self.top(Call).state = state
-
-
-def _integer(text: str) -> int:
-    if len(text) > _MAX_INTEGER_DIGITS:
-        raise Unreadable("it holds an integer of absurd length")
-    try:
-        return int(text)
-    except ValueError as error:
-        raise Unreadable("it holds a broken integer") from error
-
-
-def _fill(target: dict, items: list[Any]) -> None:
-    if len(items) % 2:
-        raise Unreadable("a dictionary in it lacks a value")
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        # Plain keys only: the hash of something deeply nested could exhaust the stack.
-        if not isinstance(key, str | int | None):
-            raise Unreadable("a dictionary in it has a key that is neither text nor number")
-        target[key] = value
-
-
-_OPERATIONS: dict[bytes, Callable[[_Reader], None]] = {
-    b"\x80": lambda r: r.number("<B"),  # PROTO: nothing here depends on it
-    b"\x95": lambda r: r.number("<Q"),  # FRAME: how far to read ahead, of no matter in memory
-    b"(": lambda r: r.push(_MARK),
-    b"0": _Reader.discard,
-    b"1": lambda r: r.pop_to_mark().clear(),
-    b"2": lambda r: r.push(r.top(object)),
-    b"N": lambda r: r.push(None),
-    b"\x88": lambda r: r.push(True),
-    b"\x89": lambda r: r.push(False),
-    b"I": _Reader.integer_text,
-    b"L": _Reader.integer_text,
-    b"J": lambda r: r.push(r.number("<i")),
-    b"K": lambda r: r.push(r.number("<B")),
-    b"M": lambda r: r.push(r.number("<H")),
-    b"\x8a": lambda r: r.long(r.number("<B")),
-    b"F": _Reader.float_text,
-    b"G": lambda r: r.push(r.number(">d")),
-    b"S": _Reader.quoted,
-    b"T": lambda r: r.text(r.number("<i"), "latin-1"),
-    b"U": lambda r: r.text(r.number("<B"), "latin-1"),
-    b"V": _Reader.raw_unicode_line,
-    b"X": lambda r: r.text(r.number("<I"), "utf-8"),
-    b"\x8c": lambda r: r.text(r.number("<B"), "utf-8"),
-    b"\x8d": lambda r: r.text(r.number("<Q"), "utf-8"),
-    b"B": lambda r: r.push(r.take(r.number("<I"))),
-    b"C": lambda r: r.push(r.take(r.number("<B"))),
-    b"\x8e": lambda r: r.push(r.take(r.number("<Q"))),
-    b"\x96": lambda r: r.push(r.take(r.number("<Q"))),  # BYTEARRAY8, which nothing here changes
-    b")": lambda r: r.push(()),
-    b"t": lambda r: r.push(tuple(r.pop_to_mark())),
-    b"\x85": lambda r: r.tuple_of(1),
-    b"\x86": lambda r: r.tuple_of(2),
-    b"\x87": lambda r: r.tuple_of(3),
-    b"]": lambda r: r.push([]),
-    b"l": lambda r: r.push(r.pop_to_mark()),
-    b"a": _Reader.append,
-    b"e": _Reader.extend,
-    b"\x8f": lambda r: r.push([]),  # EMPTY_SET and ADDITEMS: kept as a list, which hashes nothing
-    b"\x90": _Reader.extend,
-    b"\x91": lambda r: r.push(r.pop_to_mark()),
-    b"}": lambda r: r.push({}),
-    b"d": _Reader.dictionary,
-    b"s": _Reader.set_item,
-    b"u": _Reader.set_items,
-    b"p": lambda r: r.remember(r.index_line()),
-    b"q": lambda r: r.remember(r.number("<B")),
-    b"r": lambda r: r.remember(r.number("<I")),
-    b"\x94": lambda r: r.remember(len(r.memo)),
-    b"g": lambda r: r.recall(r.index_line()),
-    b"h": lambda r: r.recall(r.number("<B")),
-    b"j": lambda r: r.recall(r.number("<I")),
-    b"c": _Reader.name_lines,
-    b"\x93": _Reader.name_on_stack,
-    b"R": _Reader.call,
-    b"\x81": _Reader.call,  # NEWOBJ: class and arguments, as a call
-    b"b": _Reader.state,
-}
-
-_FORBIDDEN = {
-    b"i": "INST, which calls a class by name",
-    b"o": "OBJ, which calls a class from the stack",
-    b"P": "a persistent id, which the program that opens it would resolve",
-    b"Q": "a persistent id, which the program that opens it would resolve",
-    b"\x82": "the registry of extensions",
-    b"\x83": "the registry of extensions",
-    b"\x84": "the registry of extensions",
-    b"\x8b": "an integer of up to 2 GB",
-    b"\x92": "NEWOBJ_EX, which calls a class with keywords",
-    b"\x97": "a buffer from outside the file",
-    b"\x98": "a buffer from outside the file",
-}
+    def of(self, content: Any, depth: int = 0) -> dict[str, Any]:
+        if not isinstance(content, dict):
+            raise Unreadable("it holds no dictionary of arrays")
+        if depth > _MAX_DEPTH:
+            raise Unreadable("its dictionaries are nested too deeply")
+        arrays: dict[str, Any] = {}
+        for key, value in content.items():
+            if not isinstance(key, str):
+                continue
+            if isinstance(value, dict) and self.nested:
+                arrays[key] = self.of(value, depth + 1)
+                continue
+            converted = to_array(value)
+            if converted is None:
+                continue
+            # A file can name one stretch of its bytes many times over.
+            self.total += getattr(converted, "nbytes", 0)
+            if self.total > self.limit:
+                raise Unreadable(f"its arrays come to more than {self.limit >> 20} MB")
+            arrays[key] = converted
+        return arrays
