@@ -4,7 +4,7 @@
 import argparse
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -16,17 +16,23 @@ from dubplate_backend.bench.stage import Stage
 from dubplate_shared.errors import DubplateError, ExitCode
 from dubplate_shared.files import write_json
 
-NAMES = ("rasteriser", "skinning", "adapt", "render")
+NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking")
 """Each is a module of this package with a function of the same name."""
+
+UNASKED = ("rasteriser", "skinning", "adapt", "render")
+"""What runs where nothing is named: the hot paths, a minute or two."""
 
 SCHEMA = "dubplate.bench/1"
 
 _EXAMPLES = """\
 examples:
-  scripts/bench                          everything, a minute or two
+  scripts/bench                          the hot paths, a minute or two
   scripts/bench rasteriser skinning      those two
   scripts/bench --json out/bench.json    the figures for a machine as well
   scripts/bench adapt --threads 1        with one CPU thread
+  scripts/bench tracking                 the tracker on clips whose truth is known, beside its bounds: half an hour
+  scripts/bench tracking --quick --only standin
+                                         on one short clip
 
 Each line: name, value, unit, and its ratio to a peer or a limit measured in the same run.
 Times are the least of several rounds; on a busy machine trust the ratios.
@@ -41,8 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)} (default: {', '.join(UNASKED)})"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--quick", action="store_true", help="short clips (tracking)")
+    parser.add_argument("--only", metavar="PART", help="one part (tracking: standin, ict, man, still)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")
     asked = parser.parse_args(arguments)
     unknown = [name for name in asked.names if name not in NAMES]
@@ -53,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     try:
-        figures = _run(asked.names or NAMES)
+        figures = _run(asked.names or UNASKED, quick=asked.quick, only=asked.only)
         if asked.json:
             write_json(asked.json, {"schema": SCHEMA, **_machine(), "figures": [asdict(figure) for figure in figures]})
     except DubplateError as error:
@@ -62,18 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(ExitCode.OK)
 
 
-def _run(names: Sequence[str]) -> list[Figure]:
+def _run(names: Sequence[str], *, quick: bool, only: str | None) -> list[Figure]:
     figures = []
-    with Stage() as stage:
+    with Stage(quick=quick, only=only) as stage:
         for name in dict.fromkeys(names):
-            measured = _benchmark(name)(stage)
-            for figure in measured:
+            for figure in _benchmark(name)(stage):
                 print(figure.line(), flush=True)
-            figures += measured
+                figures.append(figure)
     return figures
 
 
-def _benchmark(name: str) -> Callable[[Stage], list[Figure]]:
+def _benchmark(name: str) -> Callable[[Stage], Iterable[Figure]]:
     """Imported when run: one benchmark does not load what only another needs."""
     return getattr(import_module(f"dubplate_backend.bench.{name}"), name)
 

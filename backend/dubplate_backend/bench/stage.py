@@ -23,9 +23,13 @@ _FILL = 2.3
 
 
 class Stage:
-    """Used as a context manager: leaving it removes its files."""
+    """Used as a context manager: leaving it removes its files.
 
-    def __init__(self) -> None:
+    quick: with less material where a benchmark has a short form.   only: the one part that a benchmark is to measure.
+    """
+
+    def __init__(self, *, quick: bool = False, only: str | None = None) -> None:
+        self.quick, self.only = quick, only
         self.folder = Path(tempfile.mkdtemp(prefix="dubplate-bench-"))
 
     def __enter__(self) -> "Stage":

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tracker run and timed by its stages."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.tracking.track import Frames, TrackSettings, track
+from dubplate_shared.progress import Progress
+from dubplate_shared.track import Track
+
+
+@dataclass(frozen=True)
+class TimedTrack:
+    """seconds: of the whole.   stages: name -> seconds, in the order in which they came; what no stage reported is the
+    rest."""
+
+    track: Track
+    seconds: float
+    stages: dict[str, float]
+
+
+class Cut:
+    """Some frames of footage as footage."""
+
+    def __init__(self, footage: Frames, start: int, stop: int) -> None:
+        self._footage, self._start, self._stop = footage, start, min(stop, footage.count)
+        self.width, self.height = footage.width, footage.height
+        self.rate = footage.rate
+        self.times = footage.times[self._start : self._stop] - footage.times[self._start]
+
+    @property
+    def count(self) -> int:
+        return self._stop - self._start
+
+    @property
+    def variable_rate(self) -> bool:
+        return self._footage.variable_rate
+
+    def frame(self, index: int) -> np.ndarray:
+        return self._footage.frame(self._start + index)
+
+    def iter(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        end = self._stop if stop is None else min(self._start + stop, self._stop)
+        return self._footage.iter(self._start + start, end)
+
+
+def timed_track(footage: Frames, head: HeadModel, *, photometric: bool) -> TimedTrack:
+    """photometric: the tracker as it ships, or with landmarks alone."""
+    stages = _Stages()
+    settings = TrackSettings()
+    if any(field.name == "photometric" for field in dataclasses.fields(settings)):
+        settings = dataclasses.replace(settings, photometric=photometric)
+    tracked = track(footage, head=head, settings=settings, progress=stages)
+    return TimedTrack(tracked.track, stages.passed(), {**stages.seconds, "rest": stages.since_last()})
+
+
+class _Stages:
+    """A progress callback: the time up to a report is that report's stage's."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        self.seconds[progress.stage] = self.seconds.get(progress.stage, 0.0) + self.since_last()
+        self._last = time.perf_counter()
+
+    def since_last(self) -> float:
+        return time.perf_counter() - self._last
+
+    def passed(self) -> float:
+        return time.perf_counter() - self._start
