@@ -12,23 +12,34 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Shot
 
 _PADDING = re.compile(r"#+")
+# What Blender 4.2's own OpenColorIO configuration calls spaces that it would not guess from the file.
+COLOUR_SPACES = {
+    "lin_rec709_scene": "Linear Rec.709",
+    "lin_rec2020_scene": "Linear Rec.2020",
+    "lin_ap1_scene": "ACEScg",
+    "lin_ap0_scene": "ACES2065-1",
+    "lin_p3d65_scene": "Linear DCI-P3 D65",
+}
 
 
-def first_file(path: Path) -> Path:
-    """The file to open: the video itself, or the first file of a NAME.####.exr pattern. Raises InvalidInput."""
+def first_file(shot: Shot) -> Path:
+    """The file to open: the video, or the file of the shot's first frame of a NAME.####.exr pattern.
+
+    Raises InvalidInput where that is not there.
+    """
+    path = shot.plate_path()
     if "#" not in path.name:
         return path
-    files = sorted(path.parent.glob(_PADDING.sub("[0-9]*", path.name)))
-    if not files:
-        raise InvalidInput(
-            f"No frames of {path} are there.", hint="Put the plate back where the shot package expects it."
-        )
-    return files[0]
+    number = shot.info.first_frame
+    file = path.with_name(_PADDING.sub(lambda run: f"{number:0{len(run[0])}d}", path.name, count=1))
+    if not file.is_file():
+        raise InvalidInput(f"{file} is not there.", hint="Put the plate back where the shot package expects it.")
+    return file
 
 
 def show_plate(camera: bpy.types.Object, shot: Shot) -> bpy.types.MovieClip:
     """Put the footage behind the camera's picture. Raises InvalidInput where it is missing or cannot be opened."""
-    path = first_file(shot.plate_path())
+    path = first_file(shot)
     try:
         clip = bpy.data.movieclips.load(str(path))
     except RuntimeError as error:
@@ -36,7 +47,11 @@ def show_plate(camera: bpy.types.Object, shot: Shot) -> bpy.types.MovieClip:
             f"Blender cannot open {path}: {error}", hint="Convert the plate, or work without it."
         ) from error
     clip.name = f"{shot.info.name}_plate"
-    clip.frame_start = shot.info.first_frame
+    clip.frame_start = shot.info.first_frame - shot.info.plate.start  # the video may begin with other shots
+    colour = clip.colorspace_settings
+    space = COLOUR_SPACES.get(shot.info.plate.colour_space)
+    if space and space in colour.bl_rna.properties["name"].enum_items:  # a studio's own configuration may not have it
+        colour.name = space
     background = camera.data.background_images.new()
     background.source = "MOVIE_CLIP"
     background.clip = clip

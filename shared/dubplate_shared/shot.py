@@ -78,12 +78,18 @@ class HeadIdentity:
 @dataclass(frozen=True)
 class PlateSource:
     """kind: "video" (path of a file) or "sequence" (NAME.####.exr).  colour_space: as the source says, such as
-    "srgb_rec709_display".
+    "srgb_rec709_display".  start: place in a video of the shot's first frame, where other shots come before it; a
+    sequence's files are found by their numbers.
     """
 
     kind: str
     path: str
     colour_space: str
+    start: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        named = {"kind": self.kind, "path": self.path, "colour_space": self.colour_space}
+        return {**named, "start": self.start} if self.start else named
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class ShotInfo:
             "timecode": self.timecode,
             "resolution": [self.width, self.height],
             "pixel_aspect": self.pixel_aspect,
-            "plate": {"kind": self.plate.kind, "path": self.plate.path, "colour_space": self.plate.colour_space},
+            "plate": self.plate.to_json(),
             "audio": list(self.audio),
             "head": {"kind": self.head.kind, "sha256": self.head.sha256},
             "actor": self.actor,
@@ -133,7 +139,9 @@ class ShotInfo:
                 rate=Rate(int(content["fps"]["num"]), int(content["fps"]["den"])),
                 width=int(content["resolution"][0]),
                 height=int(content["resolution"][1]),
-                plate=PlateSource(str(plate["kind"]), str(plate["path"]), str(plate["colour_space"])),
+                plate=PlateSource(
+                    str(plate["kind"]), str(plate["path"]), str(plate["colour_space"]), int(plate.get("start", 0))
+                ),
                 head=HeadIdentity(str(head["kind"]), str(head["sha256"])),
                 first_frame=int(content["first_frame"]),
                 timecode=content.get("timecode"),

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
+from dubplate_shared.errors import InvalidInput
+
 # Academy S-2016-001, equations 6 and 7.
 LINEAR_BREAK = 0.0078125
 CURVE_BREAK = 0.155251141552511
@@ -28,6 +30,11 @@ STOPS_BELOW_ONE = 9.72
 VIDEO = "g24_rec709_display"  # camera or delivery video: seen on a BT.1886 monitor, gamma 2.4
 PICTURE = "srgb_rec709_display"  # PNG without a profile
 UNKNOWN = ""
+CINEON = "cineon"  # printing density; the Forum has no name for it, so files are not given one
+NAMED = (
+    *(VIDEO, PICTURE, "lin_rec709_scene", "lin_ap1_scene", "lin_ap0_scene", "lin_rec2020_scene", "lin_p3d65_scene"),
+    CINEON,
+)
 
 # What trackers and other tools call the same spaces.
 OTHER_NAMES = {
@@ -37,6 +44,7 @@ OTHER_NAMES = {
     "acescg": "lin_ap1_scene",
     "aces2065-1": "lin_ap0_scene",
     "linear": "lin_rec709_scene",
+    **dict.fromkeys(("log", "logarithmic", "printing-density"), CINEON),
 }
 
 
@@ -52,6 +60,15 @@ class PlateColour:
         """By an interop id, or by a name that is common for one."""
         interop_id = OTHER_NAMES.get(name.lower(), name)
         return cls(interop_id, interop_id.startswith("lin_"))
+
+    @classmethod
+    def chosen(cls, name: str) -> PlateColour:
+        """As `named`, of the spaces that can be turned into a picture. Raises InvalidInput for others."""
+        colour = cls.named(name)
+        if colour.interop_id not in NAMED:
+            common = ", ".join((*NAMED, *(other for other in OTHER_NAMES if other in ("srgb", "rec709", "acescg"))))
+            raise InvalidInput(f"{name!r} is no colour space that is known here.", hint=f"Say one of {common}.")
+        return colour
 
     @classmethod
     def of_exr(cls, attributes: Mapping[str, Any], stated: str = "") -> PlateColour:
@@ -70,7 +87,7 @@ class PlateColour:
         Chromaticities only beside the linear scene-referred names, for readers that know nothing newer.  Beside an
         encoded, display-referred name they would make such a reader take the values for linear light.
         """
-        if not self.interop_id:
+        if self.interop_id in (UNKNOWN, CINEON):
             return {}
         chromaticities = OpenEXR.colorInteropIDToChromaticities(self.interop_id)
         named = {"colorInteropID": self.interop_id}

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Footage: the frames of a video file as RGB pictures, with their true presentation times.
+"""Footage: frames as RGB pictures to look at, with their true presentation times, from a video or a sequence.
 
-The file is indexed once by its packets (no decoding), so the frame count, the presentation times and the keyframes are
-known before a picture is drawn. A decoded frame is then held against that index: a picture that the decoder leaves out
-or marks as damaged is named by an error and never papered over by its neighbour.
+A video file is indexed once by its packets (no decoding), so the frame count, the presentation times and the keyframes
+are known before a picture is drawn. A decoded frame is then held against that index: a picture that the decoder leaves
+out or marks as damaged is named by an error and never papered over by its neighbour.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -21,8 +18,22 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from dubplate_backend.plates.colour import PlateColour
+from dubplate_backend.plates.display import to_display
+from dubplate_backend.plates.rates import standard_rate
+from dubplate_backend.plates.segment import Segment
+from dubplate_backend.plates.sequence import Sequence
+from dubplate_backend.plates.sequence_files import is_sequence
+from dubplate_backend.plates.video_stream import (
+    FrameIndex,
+    decode_from,
+    decoded_frames,
+    index_packets,
+    open_container,
+    opened,
+)
 from dubplate_shared.errors import FootageError
-from dubplate_shared.shot import Rate
+from dubplate_shared.shot import PlateSource, Rate
 
 # ITU-T H.273: matrix coefficients 2 are "unspecified". By long custom such footage is BT.601 in standard definition and
 # BT.709 from 720 lines (or 1280 columns) on.
@@ -48,32 +59,44 @@ COLOUR_SPACE_NAMES = {
 }
 # Chroma is interpolated bicubically at full resolution, rounded exactly, with the same bits on every instruction set.
 CONVERSION = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# Frame threading holds a picture for each thread: four keep 1080p under 30 MB and are as fast as the disk.
-DECODE_THREADS = 4
 # Forward jumps up to this many frames are decoded through; longer ones seek.
 DECODE_THROUGH = 24
-# Containers that store each frame's time, and so can be entered at a keyframe. In others (MPEG program and transport
-# streams) times are guessed by the reader, differently after a jump: there decoding always begins at the start.
-SEEKABLE_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 # Presentation gaps that differ by more than this share of the nominal frame time make the rate variable.
 VARIABLE_RATE_SHARE = 0.02
 
 
-@dataclass(frozen=True)
-class FrameIndex:
-    """What the packets of a video stream say, in presentation order."""
+# AVFieldOrder, FFmpeg's libavcodec/defs.h: 0 is unknown, 1 progressive, the others are orders of fields.
+PROGRESSIVE = 1
 
-    ticks: tuple[int, ...]  # presentation time of each frame, in time_base units
-    keyframes: tuple[int, ...]  # positions, in presentation order, at which decoding may begin
-    time_base: Fraction  # seconds a tick
+
+def open_footage(path: str | Path, *, rate: Rate | None = None, colour_space: str | None = None) -> Footage | Sequence:
+    """A video file, or an image sequence by its folder, its pattern (name.####.exr, name.%04d.dpx) or one frame of it.
+
+    `rate`: of a sequence, where its files do not say it or are wrong.   `colour_space`: what the values mean, by a name
+    of `plates.colour`, where the files do not say it or are wrong.
+    Raises FootageError where there is no such footage or it is not whole, InvalidInput for a colour space that is not
+    known.
+    """
+    path = Path(path)
+    if is_sequence(path):
+        return Sequence.open(path, rate=rate, colour_space=colour_space)
+    footage = Footage.open(path, colour_space=colour_space)
+    if rate is not None and rate.fraction != footage.rate.fraction:
+        stated = f"{footage.rate.num}/{footage.rate.den}" if footage.rate.den > 1 else str(footage.rate.num)
+        raise FootageError(
+            f"{path.name} is a video of {stated} frames a second by its own clock.",
+            hint="Leave out --fps, which is for image sequences, or write the video again at the rate that is wanted.",
+        )
+    return footage
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What the container says about its pictures."""
+    """What the container says about its pictures.   fields: whether it calls them interlaced."""
 
     pixel_aspect: float
     timecode: str | None
+    fields: bool
 
 
 class Footage:
@@ -84,31 +107,46 @@ class Footage:
     file's own clock (what sound is lined up with).   `pixel_aspect`: width of a pixel over its height.
     `colour_space`: the YCbCr matrix that pictures are read with.   `variable_rate`: whether frame gaps differ.
     `timecode`: of the first frame, HH:MM:SS:FF (";" before the frames where it drops), or None.
+    `fields`: whether the file calls its pictures interlaced.   `first_frame`: None; files of a sequence have numbers.
     """
 
-    def __init__(self, path: Path, index: FrameIndex, rate: Rate, first: av.VideoFrame, stated: Stated) -> None:
+    first_frame = None
+
+    def __init__(
+        self,
+        path: Path,
+        index: FrameIndex,
+        rate: Rate,
+        first: av.VideoFrame,
+        stated: Stated,
+        colour: PlateColour | None = None,
+    ) -> None:
         self.path = path
         self.rate = rate
-        self.pixel_aspect = stated.pixel_aspect
+        upright = round(first.rotation / 90) % 2 == 0
+        self.pixel_aspect = stated.pixel_aspect if upright else 1 / stated.pixel_aspect
         self.timecode = stated.timecode
+        self.fields = stated.fields
         self.colour_space = COLOUR_SPACE_NAMES[matrix_of(first)]
         ticks = np.array(index.ticks, dtype=np.int64)
         self.times = (ticks - ticks[0]).astype(np.float64) * float(index.time_base)
         self.start_s = float(index.ticks[0] * index.time_base)
         self.height, self.width = picture(first).shape[:2]
         self._index = index
+        self._colour = colour
         self._lock = Lock()
         self._container: av.container.InputContainer | None = None
         self._decoded: Iterator[tuple[int, av.VideoFrame]] | None = None
         self._next = 0  # the frame that self._decoded gives next
 
     @classmethod
-    def open(cls, path: str | Path) -> Footage:
-        """Index `path` and decode its first frame.
+    def open(cls, path: str | Path, *, colour_space: str | None = None) -> Footage:
+        """Index `path` and decode its first frame.   `colour_space`: as `open_footage`.
 
         Raises FootageError where the file is missing, is not a video, is truncated, or has no frame that decodes.
         """
         path = Path(path)
+        colour = PlateColour.chosen(colour_space) if colour_space else None
         if not path.is_file():
             raise FootageError(f"There is no footage at {path}.", hint="Check the path of the video file.")
         with opened(path) as container:
@@ -117,14 +155,19 @@ class Footage:
             stream = container.streams.video[0]
             index = index_packets(container, stream, path)
             rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-            stated = Stated(float(stream.sample_aspect_ratio or 1) or 1.0, timecode_of(container))
+            stated = Stated(
+                pixel_aspect=float(stream.sample_aspect_ratio or 1) or 1.0,
+                timecode=timecode_of(container),
+                fields=stream.codec_context.field_order > PROGRESSIVE,
+            )
         with opened(path) as container:
             first = next(decoded_frames(container, path), None)
         if first is None:
             raise FootageError(f"{path.name}: no frame could be decoded.", hint="Make the file again from its source.")
         if rate is None or rate <= 0:
             raise FootageError(f"{path.name} does not state a frame rate.", hint="Remux it with a frame rate.")
-        return cls(path, index, Rate(rate.numerator, rate.denominator), first, stated)
+        rate = standard_rate(rate)
+        return cls(path, index, Rate(rate.numerator, rate.denominator), first, stated, colour)
 
     @property
     def count(self) -> int:
@@ -137,6 +180,12 @@ class Footage:
             return False
         usual = float(np.median(gaps))
         return bool(np.abs(gaps - usual).max() > VARIABLE_RATE_SHARE * usual + float(self._index.time_base))
+
+    @property
+    def plate(self) -> PlateSource:
+        """What a shot stores of it."""
+        colour = self._colour or PlateColour.named(self.colour_space)
+        return PlateSource("video", os.path.abspath(self.path), colour.interop_id)
 
     def frame(self, index: int) -> np.ndarray:
         """Picture `index` (0-based), uint8 [H, W, 3] RGB: the same bits as iteration gives.
@@ -154,7 +203,7 @@ class Footage:
                 for here, frame in self._decoded:
                     self._next = here + 1
                     if here == index:
-                        return picture(frame)
+                        return self._shown(frame)
             except FootageError:
                 self._close()
                 raise
@@ -169,9 +218,13 @@ class Footage:
         with opened(self.path) as container:
             for here, frame in self._decode(container, start) if start < stop else ():
                 if here >= start:
-                    yield picture(frame)
+                    yield self._shown(frame)
                 if here == stop - 1:
                     return
+
+    def segment(self, start: int, stop: int) -> Segment:
+        """Frames start..stop-1 as footage of their own, with times from the first of them. Raises IndexError."""
+        return Segment(self, start, stop)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self.iter()
@@ -214,6 +267,10 @@ class Footage:
             expected += 1
         if expected < self.count:
             raise self._missing(expected, self.count, "missing: the picture stream ends early")
+
+    def _shown(self, frame: av.VideoFrame) -> np.ndarray:
+        rgb = picture(frame)
+        return rgb if self._colour is None else to_display(rgb / np.float32(255), self._colour)
 
     def _missing(self, first: int, stop: int, what: str) -> FootageError:
         which = f"frame {first} is" if stop - first == 1 else f"frames {first} to {stop - 1} are"
@@ -260,127 +317,3 @@ def range_by_format(name: str) -> ColorRange:
     """Untagged pictures use the narrow range, except RGB and the old full-range yuvj formats."""
     full = name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray", "argb", "abgr", "pal8"))
     return ColorRange.JPEG if full else ColorRange.MPEG
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a media file. Raises FootageError where it is not one, or where its index is cut off."""
-    try:
-        return av.open(os.fspath(path), mode="r", metadata_errors="replace")
-    except av.error.InvalidDataError as error:
-        raise FootageError(
-            f"{path.name} is not a video, or it is truncated ({error.strerror}).",
-            hint="Check that the file plays to its end; copy or export it again.",
-        ) from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise FootageError(
-            f"{path.name} cannot be read: {error}.", hint="Check the file and its permissions."
-        ) from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[av.container.InputContainer]:
-    """As open_container, closed at the end."""
-    container = open_container(path)
-    try:
-        yield container
-    finally:
-        container.close()
-
-
-def decoded_frames(container: av.container.InputContainer, path: Path) -> Iterator[av.VideoFrame]:
-    """Frames of the first video stream in presentation order. A packet that the decoder refuses is left out: the gap
-    in the times names its frame. Raises FootageError where the file cannot be read on, or the picture changes size."""
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = min(DECODE_THREADS, os.cpu_count() or 1)
-    size = None
-    try:
-        for packet in container.demux(stream):
-            for frame in decoded_packet(packet):
-                size = size or (frame.width, frame.height)
-                if (frame.width, frame.height) != size:
-                    raise FootageError(
-                        f"{path.name}: the picture changes from {size[0]}x{size[1]} to {frame.width}x{frame.height}.",
-                        hint="Cut the file where its size changes, or export it in one size.",
-                    )
-                yield frame
-    except av.error.FFmpegError as error:
-        raise FootageError(
-            f"{path.name}: reading stops with: {error.strerror}.",
-            hint="The file is damaged. Copy or export it again from its source.",
-        ) from error
-
-
-def decoded_packet(packet: av.Packet) -> list[av.VideoFrame]:
-    """The frames that a packet completes; none where its data is invalid."""
-    try:
-        return packet.decode()
-    except av.error.InvalidDataError:
-        return []
-
-
-def index_packets(container: av.container.InputContainer, stream: av.VideoStream, path: Path) -> FrameIndex:
-    """Read the packets' times. Raises FootageError where the file ends before its index does, or holds no frame."""
-    entries: list[tuple[int | None, bool]] = []
-    whole, cut = True, False
-    try:
-        for packet in container.demux(stream):
-            cut |= packet.is_discard  # an edit list hides what is needed only to begin decoding
-            if packet.size and not packet.is_discard:
-                entries.append((packet.pts, packet.is_keyframe))
-                whole &= not packet.is_corrupt
-    except av.error.FFmpegError as error:
-        raise FootageError(
-            f"{path.name} breaks off after {len(entries)} frames: {error.strerror}.",
-            hint="The file is truncated. Copy or export it again from its source.",
-        ) from error
-    if not entries:
-        raise FootageError(f"{path.name} holds no video frames.", hint="Make the file again from its source.")
-    announced = 0 if cut else stream.frames
-    if not whole or len(entries) < announced:
-        raise FootageError(
-            f"{path.name} is truncated: {max(announced, len(entries))} frames are announced and "
-            f"{len(entries) if whole else len(entries) - 1} are there.",
-            hint="Copy or export the file again from its source.",
-        )
-    if any(ticks is None for ticks, _ in entries):
-        entries = decoded_times(path)
-    entries.sort()
-    first_key = next((i for i, (_, key) in enumerate(entries) if key), 0)
-    if not cut:
-        entries = entries[first_key:]  # pictures before the first keyframe lean on frames that are not in the file
-    ticks = tuple(ticks for ticks, _ in entries)
-    if len(set(ticks)) != len(ticks):
-        raise FootageError(
-            f"{path.name}: two frames are shown at the same time.",
-            hint="Remux the file so that every frame has its time.",
-        )
-    keyframes = tuple(i for i, (_, key) in enumerate(entries) if key) or (0,)
-    return FrameIndex(ticks=ticks, keyframes=keyframes, time_base=stream.time_base)
-
-
-def decoded_times(path: Path) -> list[tuple[int, bool]]:
-    """Times by decoding everything: for streams whose packets carry none (raw and some transport streams)."""
-    with opened(path) as container:
-        frames = [(frame.pts, frame.key_frame) for frame in decoded_frames(container, path)]
-    if not frames or any(ticks is None for ticks, _ in frames):
-        raise FootageError(f"{path.name} carries no presentation times.", hint="Remux it into MP4 or MOV.")
-    return frames
-
-
-def decode_from(
-    container: av.container.InputContainer, index: FrameIndex, frame: int, path: Path
-) -> tuple[int, Iterator[av.VideoFrame]]:
-    """Seek to the last keyframe that is not after `frame`. Returns the position at which decoding begins, and frames
-    from there on (perhaps with earlier ones in front)."""
-    begin = max((key for key in index.keyframes if key <= frame), default=0)
-    if begin == 0 or container.format.name not in SEEKABLE_FORMATS:
-        return 0, decoded_frames(container, path)
-    stream = container.streams.video[0]
-    container.seek(index.ticks[begin], stream=stream, backward=True)
-    frames = decoded_frames(container, path)
-    first = next(frames, None)
-    if first is not None and first.pts is not None and first.pts <= index.ticks[begin]:
-        return begin, chain((first,), frames)
-    container.seek(index.ticks[0], stream=stream, backward=True)  # landed late, by a file's wrong index
-    return 0, decoded_frames(container, path)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plates of a shot, whatever they are stored as: a video, or a sequence of EXR or PNG files.
+"""The plates of a shot, whatever they are stored as: a video, or a sequence of EXR, DPX, TIFF, PNG or JPEG files.
 
-A plate keeps its pixels as they are stored (EXR half or float, with their NaN, infinities and negatives); 8-bit
-pictures become v/255 in half, from which every one of the 256 levels is recovered exactly.
+A plate keeps its pixels as they are stored (EXR half or float, with their NaN, infinities and negatives); codes of up
+to ten bits become code / largest in half, from which every one is recovered exactly, and wider ones in float.
 """
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,19 +14,20 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import cv2
 import numpy as np
 
 from dubplate_backend.plates.colour import PICTURE, VIDEO, PlateColour
 from dubplate_backend.plates.exr import Windows, rate_attribute, read_exr, time_code
 from dubplate_backend.plates.footage import Footage
+from dubplate_backend.plates.picture_file import read_picture, values_of
+from dubplate_backend.plates.segment import Segment
+from dubplate_backend.plates.sequence_files import sequence_file
 from dubplate_backend.plates.time_code import advanced
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import sha256_file
 from dubplate_shared.shot import Shot
 
 PLATES_KEPT = 8  # a window of five and its neighbours, so that each plate is decoded once when frames come in order
-EIGHT_BIT = (np.arange(256, dtype=np.float32) / 255).astype(np.float16)  # [256] level -> half
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,7 @@ class ShotPlates:
         self._colour: PlateColour | None = None
         self._hashed: tuple[tuple[str, int, int], str] | None = None
         self._lock = Lock()
-        self._footage = Footage.open(self._path) if shot.info.plate.kind == "video" else None
-        if self._footage is not None and self._footage.count < shot.info.frame_count:
-            raise InvalidInput(
-                f"{self._path.name} has {self._footage.count} frames, shot {shot.info.name} has"
-                f" {shot.info.frame_count}.",
-                hint="Put the footage back that was tracked, or track the shot again.",
-            )
+        self._footage = shot_video(shot) if shot.info.plate.kind == "video" else None
 
     def __enter__(self) -> ShotPlates:
         return self
@@ -135,7 +129,7 @@ class ShotPlates:
         if self._footage is not None:
             picture = self._footage.frame(index)
             colour = PlateColour.named(self._shot.info.plate.colour_space or VIDEO)
-            return self._plate(frame, index, EIGHT_BIT[picture], colour)
+            return self._plate(frame, index, values_of(picture, 8), colour)
         path = sequence_file(self._path, frame)
         if path.suffix.lower() == ".exr":
             return self._read_exr(frame, index, path)
@@ -178,23 +172,17 @@ class ShotPlates:
         return plate
 
 
-def sequence_file(pattern: Path, frame: int) -> Path:
-    """name.####.exr and 1001 -> name.1001.exr. Raises InvalidInput where the pattern has no #."""
-    if "#" not in pattern.name:
-        raise InvalidInput(f"{pattern.name} has no #### for the frame number.", hint="Write it as name.####.exr.")
-    return pattern.with_name(re.sub("#+", lambda run: f"{frame:0{len(run[0])}d}", pattern.name, count=1))
+def shot_video(shot: Shot) -> Segment:
+    """The stretch of the shot's video that is the shot, counted from its first frame.
 
-
-def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """An 8- or 16-bit picture: [H, W, 3] half (8 bit) or float (16 bit) in 0..1, and its alpha if it has one."""
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
-    if stored is None:
+    Raises FootageError where the video cannot be read, InvalidInput where it is too short.
+    """
+    footage = Footage.open(shot.plate_path())
+    start, count = shot.info.plate.start, shot.info.frame_count
+    if footage.count < start + count:
         raise InvalidInput(
-            f"{path} {'cannot be read' if path.exists() else 'does not exist'}.",
-            hint="Check the sequence for holes and broken files.",
+            f"{footage.path.name} has {footage.count} frames, shot {shot.info.name} has {count}"
+            f"{f' from {start} on' if start else ''}.",
+            hint="Put the footage back that was tracked, or track the shot again.",
         )
-    channels = stored.reshape(*stored.shape[:2], -1)
-    if channels.shape[2] == 1:
-        channels = np.repeat(channels, 3, axis=2)
-    values = EIGHT_BIT[channels] if stored.dtype == np.uint8 else (channels / np.float32(65535)).astype(np.float32)
-    return np.ascontiguousarray(values[..., 2::-1]), values[..., 3] if values.shape[2] == 4 else None
+    return footage.segment(start, start + count)

@@ -16,14 +16,8 @@ def advanced(start: str, frames: int, fps: float) -> tuple[int, int, int, int, b
 
     Raises InvalidInput where `start` is no time code of that rate.
     """
-    found = _TEXT.match(start)
-    per_second = round(fps)
-    if not found or int(found[5]) >= per_second:
-        raise InvalidInput(f"{start!r} is no time code at {fps:g} frames a second.", hint="Write it as HH:MM:SS:FF.")
-    hours, minutes, seconds, frame = (int(found[group]) for group in (1, 2, 3, 5))
-    drop = FRAMES_DROPPED_AT_30 * (per_second // 30) if found[4] in ";." else 0
-    all_minutes = 60 * hours + minutes
-    number = (all_minutes * 60 + seconds) * per_second + frame - drop * (all_minutes - all_minutes // 10) + frames
+    number, per_second, drop = _counted(start, fps)
+    number += frames
     if drop:
         ten_minutes = 600 * per_second - 9 * drop
         minute = 60 * per_second - drop
@@ -31,3 +25,30 @@ def advanced(start: str, frames: int, fps: float) -> tuple[int, int, int, int, b
         number += drop * 9 * tens + (drop * ((rest - drop) // minute) if rest >= drop else 0)
     total_seconds, frame = divmod(number, per_second)
     return total_seconds // 3600 % 24, total_seconds // 60 % 60, total_seconds % 60, frame, bool(drop)
+
+
+def frame_number(text: str, fps: float) -> int:
+    """Frames from midnight to a time code, those that drop-frame leaves out not counted.
+
+    Raises InvalidInput where `text` is no time code of that rate.
+    """
+    return _counted(text, fps)[0]
+
+
+def _counted(text: str, fps: float) -> tuple[int, int, int]:
+    """Frames since midnight, whole frames a second, and frame numbers dropped in a minute."""
+    found = _TEXT.match(text)
+    per_second = round(fps)
+    if not found or int(found[5]) >= per_second:
+        raise InvalidInput(f"{text!r} is no time code at {fps:g} frames a second.", hint="Write it as HH:MM:SS:FF.")
+    hours, minutes, seconds, frame = (int(found[group]) for group in (1, 2, 3, 5))
+    drop = FRAMES_DROPPED_AT_30 * (per_second // 30) if found[4] in ";." else 0
+    all_minutes = 60 * hours + minutes
+    number = (all_minutes * 60 + seconds) * per_second + frame - drop * (all_minutes - all_minutes // 10)
+    return number, per_second, drop
+
+
+def later(start: str, frames: int, fps: float) -> str:
+    """As `advanced`, as text: ";" before the frames where the start drops."""
+    hours, minutes, seconds, frame, drop = advanced(start, frames, fps)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{';' if drop else ':'}{frame:02d}"

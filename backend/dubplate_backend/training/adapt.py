@@ -17,8 +17,7 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.plates.footage import Footage
-from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.plates.source import ShotPlates, shot_video
 from dubplate_backend.renderers.base import Plates
 from dubplate_backend.renderers.neural_texture import renderer as neural_texture
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
@@ -203,7 +202,7 @@ def _crops(
 def _training_plates(shot: Shot) -> Iterator[Plates]:
     """Frame number -> plate. Of a video the pictures themselves, which spares most of the time that plates cost."""
     if shot.info.plate.kind == "video":
-        with Footage.open(shot.plate_path()) as footage:
+        with shot_video(shot) as footage:
             yield lambda frame: footage.frame(shot.index(frame))
     else:
         with ShotPlates(shot) as plates:
