@@ -42,7 +42,7 @@ def solve_controls(head: HeadModel) -> dict[str, tuple[Tensor, Tensor]]:
                 index, moves = _lips_closing(head, landmarks, pairs)
             else:
                 index, moves = _goal(goals[name], pairs)
-            expression = _ridge(directions[index], moves).float()
+            expression = least_effort(directions[index], moves).float()
         controls[name] = (expression, jaw)
     return controls
 
@@ -77,8 +77,11 @@ def _blink(name: str, landmarks: Tensor) -> tuple[Tensor, Tensor]:
     return torch.tensor(index), moves[index]
 
 
-def _ridge(directions: Tensor, moves: Tensor) -> Tensor:
-    """Least squares with an effort term.   directions [N, 3, C], moves [N, 3] metres -> [C]."""
+def least_effort(directions: Tensor, moves: Tensor) -> Tensor:
+    """The expression that moves landmarks as asked: least squares with an effort term.
+
+    directions: [N, 3, C] float64, of landmark_directions.   moves: [N, 3] metres.   Returns [C].
+    """
     matrix = directions.flatten(0, 1) / (EFFORT_MM * MM)  # [3N, C]
     target = moves.flatten() / (EFFORT_MM * MM)
     normal = matrix.T @ matrix + torch.eye(matrix.shape[1], dtype=matrix.dtype)

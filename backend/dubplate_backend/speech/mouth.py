@@ -94,7 +94,7 @@ def resting_face(head: HeadModel, shot: Shot) -> np.ndarray:
     """
     track = shot.track
     tracked = track.expression.astype(np.float64)  # [T, 100]
-    rest = _resting_expression(head, shot)  # [100]
+    rest = resting_expression(head, shot)  # [100]
     lower, upper = _normal_matrix(head, "redraw", True), _normal_matrix(head, "redraw", False)  # [100, 100]
     ridge = _RIDGE_M2 * np.eye(len(rest))
     upper = _KEEP_UPPER * upper + ridge
@@ -103,7 +103,8 @@ def resting_face(head: HeadModel, shot: Shot) -> np.ndarray:
     return _add(head, "lips_close", LipGauge(head, track.shape).closing(face, still), face, still)[0]
 
 
-def _resting_expression(head: HeadModel, shot: Shot) -> np.ndarray:
+def resting_expression(head: HeadModel, shot: Shot) -> np.ndarray:
+    """[100]: the actor's face at rest, of the frames whose lips are nearest to closed."""
     track = shot.track
     gap = LipGauge(head, track.shape).gap_m(track.expression, track.jaw) + 1e3 * (track.confidence <= 0)
     count = max(3, round(_RESTING_SHARE * len(gap)))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other tools' files, in and out: tracked heads, performances, cameras."""
