@@ -10,11 +10,12 @@ from importlib import import_module
 import typer
 from rich.console import Console
 
+from dubplate_backend.cli import import_
 from dubplate_shared import __version__
 from dubplate_shared.errors import DubplateError
 
 # Command -> module of this package; each module has `command`, and imports heavy things only when it runs.
-_COMMANDS = ("demo", "track", "speak", "adapt", "render", "serve", "verify", "doctor")
+_COMMANDS = ("demo", "track", "speak", "adapt", "render", "serve", "verify", "doctor", "export")
 _EPILOG = (
     "Exit codes: 0 ok, 2 usage, 3 invalid input, 10 no backend, 11 mismatch, 12 backend lost, 13 out of memory, "
     "14 output not writable, 20 some frames failed, 21 nothing to do, 130 stopped, 143 terminated."
@@ -46,6 +47,7 @@ def application() -> typer.Typer:
 
     for name in _COMMANDS:
         app.command(name)(import_module(f"dubplate_backend.cli.{name}").command)
+    app.add_typer(import_.group(), name="import")
     return app
 
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dictionaries of arrays in the containers that other tools write, none of which may run anything."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from dubplate_backend.head.pickle_machine import interpret
+from dubplate_backend.head.torch_files import read_torch_file
+from dubplate_backend.head.unpickle import plain_values, read_limited, read_pickled_npy, told_plainly
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.files import load_npz
+
+MAX_FRAME_BYTES = 64 << 20
+"""Of one file of codes: a metrical-tracker frame is 6 kB; DECA's dictionaries hold pictures and meshes."""
+
+_MAT_NUMBERS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "logical")
+
+WHAT = "a file of tracked codes"
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """The arrays, numbers and texts of one file by name, dictionaries in it as dictionaries.
+
+    .npz, .npy (a dictionary), .frame .pt .pth (torch.save), .pkl, .mat.
+    Raises InvalidInput where it is none of these, broken or larger than `MAX_FRAME_BYTES`; UnsafePickle.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return read_npz(path)
+    if suffix == ".npy":
+        return read_pickled_npy(path, WHAT, MAX_FRAME_BYTES)
+    if suffix in (".frame", ".pt", ".pth"):
+        return read_torch_file(path, WHAT, MAX_FRAME_BYTES)
+    if suffix == ".pkl":
+        with told_plainly(path, WHAT):
+            return plain_values(
+                interpret(read_limited(path, WHAT, MAX_FRAME_BYTES))[0], nested=True, limit=MAX_FRAME_BYTES
+            )
+    if suffix == ".mat":
+        return _read_mat(path)
+    raise InvalidInput(
+        f"{path.name} is of a kind that holds no tracked codes.",
+        hint="Give .npz, .npy, .frame, .pt, .pkl or .mat files.",
+    )
+
+
+def read_npz(path: Path, limit: int = MAX_FRAME_BYTES) -> dict[str, np.ndarray]:
+    """The arrays of an .npz that unfolds to no more than `limit` bytes.   Raises InvalidInput."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path} does not exist.", hint="Check the path.") from error
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise InvalidInput(f"{path.name} cannot be read as {WHAT}: {error}.", hint="Write the file again.") from error
+    if size > limit:
+        raise InvalidInput(
+            f"{path.name} unfolds to more than {limit >> 20} MB, which {WHAT} never does.", hint="Is it the right file?"
+        )
+    return load_npz(path)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """One array of numbers.   Raises InvalidInput where the file holds none."""
+    content = read_limited(path, WHAT, MAX_FRAME_BYTES)
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError, OSError) as error:
+        raise InvalidInput(f"{path.name} cannot be read: {error}.", hint="Write the file again.") from error
+    if not isinstance(array, np.ndarray):
+        raise InvalidInput(f"{path.name} holds several arrays.", hint="Rename it to .npz.")
+    return array
+
+
+def _read_mat(path: Path) -> dict[str, Any]:
+    """Numeric variables of a MATLAB 5 file, whose announced sizes are looked at before any is unfolded."""
+    try:
+        announced = scipy.io.whosmat(path)
+        numeric = [name for name, _, kind in announced if kind in _MAT_NUMBERS]
+        size = sum(prod(shape) * 8 for name, shape, _ in announced if name in numeric)
+        if size > MAX_FRAME_BYTES:
+            raise InvalidInput(f"{path.name} is larger than {WHAT} ever is.", hint="Is this the right file?")
+        content = scipy.io.loadmat(path, variable_names=numeric) if numeric else {}
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        NotImplementedError,
+        MemoryError,
+        zlib.error,
+    ) as error:
+        raise InvalidInput(f"{path.name} cannot be read as {WHAT}: {error}.", hint="Write the file again.") from error
+    return {name: array for name, array in content.items() if name in numeric}
+
+
+def array_of(content: dict[str, Any], name: str, where: str) -> np.ndarray:
+    """A named array of numbers as float64.   Raises InvalidInput where it is missing or holds none."""
+    value = content.get(name)
+    if not isinstance(value, np.ndarray | int | float) or np.asarray(value).dtype.kind not in "fiub":
+        raise InvalidInput(f"{where} lacks {name!r}, or it holds no numbers.", hint="Is this the right tool's file?")
+    return np.asarray(value, np.float64)
+
+
+def frame_number(path: Path) -> int:
+    """The last number in a file's name, or in its folder's where all are named alike.   Raises InvalidInput."""
+    found = re.findall(r"\d+", path.stem) or re.findall(r"\d+", path.parent.name)
+    if not found:
+        raise InvalidInput(f"{path.name} carries no frame number.", hint="Keep the tool's own file names.")
+    return int(found[-1])
