@@ -12,21 +12,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
-import cv2
 import numpy as np
 
+from dubplate_backend.plates.read_ahead import read_ahead
+from dubplate_backend.tracking.cuts import CutWatch
+from dubplate_backend.tracking.face_choice import FaceChoice, choose
+from dubplate_backend.tracking.people import OTHERS_KEPT_FRAMES, Following, Person, assigned
+from dubplate_backend.tracking.squares import Square, cut, distinct, near, square_around
 from dubplate_shared.errors import FootageError
-from dubplate_shared.landmarks import COUNT, COUNT_WITH_IRISES, inter_ocular
+from dubplate_shared.landmarks import COUNT, COUNT_WITH_IRISES, LEFT_EYE_OUTER, RIGHT_EYE_OUTER, inter_ocular
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 
-# FaceMesh looks at 192 px; this leaves it room to choose its own region and costs nothing to fill.
-CROP_PX = 512
-# Side of the crop over the longer side of the landmarks' box, and over the detector's box (which is tighter).
-CROP_AROUND_LANDMARKS = 1.6
+# Side of the square over the detector's box, which is tighter than the landmarks', and over the landmarks' own square
+# for the same face (median of four development clips: 1.17 to 1.24).
 CROP_AROUND_DETECTION = 2.0
+DETECTION_OVER_LANDMARKS = 1.2
 # Each frame is measured in two slightly different squares and averaged: (shift right, shift down, scale), shares of the
 # side. One measurement repeats to 0.8 % of the inter-ocular distance on the development clip, the mean of two to 0.5 %.
 VIEWS = ((0.0, 0.0, 1.0), (0.02, -0.015, 1.1))
@@ -34,24 +37,35 @@ VIEWS = ((0.0, 0.0, 1.0), (0.02, -0.015, 1.1))
 DETECTION_CONFIDENCE = 0.5
 # The full-range detector finds faces down to 6 % of the width; smaller ones are searched in overlapping quarters.
 TILE_SHARE = 0.6
-# A face that jumps further than this share of its crop between two frames is another face.
-LARGEST_JUMP = 0.35
+# The whole plate is searched for others every so many frames: twice a second of film.
+FRAMES_BETWEEN_SEARCHES = 12
+# Faces whose middles are nearer than this share of the side cover one another.
+COVERED = 0.6
 # Views that disagree by this share of the inter-ocular distance mean that FaceMesh does not see what it measures.
 DISAGREEMENT_WITHOUT_CONFIDENCE = 0.08
 CONFIDENCE_OF_ONE_VIEW = 0.5
 LEAST_CONFIDENCE = 0.05
+# FaceMesh's own yaw reads 40 degrees at 45 and stays under 61 up to 90 (measured on a rendered head, 10 degrees apart).
+YAW_OF_FULL_CONFIDENCE_DEG, YAW_WITHOUT_CONFIDENCE_DEG = 38.0, 65.0
 
 
 @dataclass(frozen=True)
 class Faces:
     """What was seen in T frames. `landmarks_px`: (T, 478, 2) float32, plate px, centres at +0.5; `depth_px`: (T, 478)
     float32, px at the face's own scale, away from the camera, from an arbitrary zero. Frames without a face hold zeros.
-    `confidence`: (T,) float32, 0 = no face.   `most_faces`: the most that one search found."""
+
+    `confidence`: (T,) float32, how far the landmarks can be trusted: 1 where two measurements in slightly different
+    squares agree and the face is within 45 degrees of the camera; it falls with their disagreement (none at 8 % of the
+    inter-ocular distance) and with the turn beyond that; never below 0.05 where there is a face, and 0 where the face
+    that is followed is not seen.
+    `most_faces`: the most that were seen at once.   `cuts`: frames with which another shot begins.
+    """
 
     landmarks_px: np.ndarray
     depth_px: np.ndarray
     confidence: np.ndarray
     most_faces: int
+    cuts: tuple[int, ...] = ()
 
     @property
     def seen(self) -> np.ndarray:
@@ -59,53 +73,63 @@ class Faces:
         return self.confidence > 0
 
 
-@dataclass(frozen=True)
-class Square:
-    """A square of the plate: centre and side in px."""
-
-    x: float
-    y: float
-    side: float
-
-    def view(self, right: float, down: float, scale: float) -> Square:
-        return Square(self.x + right * self.side, self.y + down * self.side, self.side * scale)
-
-
 def find_faces(
-    frames: Iterable[np.ndarray], count: int, *, progress: ProgressCallback, stop: Stop, stage: str = "landmarks"
+    frames: Iterable[np.ndarray],
+    count: int,
+    *,
+    progress: ProgressCallback,
+    stop: Stop,
+    stage: str = "landmarks",
+    choice: FaceChoice | None = None,
 ) -> Faces:
     """Landmarks of one face through `count` frames, each uint8 [H, W, 3] RGB.
 
-    Where several faces are seen, the one that is biggest and nearest to the middle is followed.
-    Raises FootageError where no frame shows a face, Cancelled where asked to stop.
+    `choice`: which face is meant where there are several; without it one that is clearly the biggest.
+    Raises FootageError where no frame shows the face or the pictures are interlaced, SeveralFaces where it is not clear
+    which is meant, Cancelled where asked to stop.
     """
     landmarks = np.zeros((count, COUNT_WITH_IRISES, 3), np.float32)
     confidence = np.zeros(count, np.float32)
-    with FaceFinder() as finder:
-        for index, rgb in enumerate(frames):
+    watch = CutWatch()
+    with FaceFinder(choice) as finder:
+        for index, rgb in enumerate(read_ahead(frames)):
             check(stop)
             found = finder.follow(rgb)
+            watch.feed(rgb, None if found is None else found[0])
             if found is not None:
                 landmarks[index], confidence[index] = found
             progress(Progress(index + 1, count, stage))
-        most_faces = finder.most_faces
+        most_faces = finder.state.most_faces
     if not confidence.any():
-        raise FootageError(
-            f"There is no face in any of the {count} frames.",
-            hint="Give footage of one actor whose face is seen, at least 3 % of the picture wide.",
+        raise no_face(count, choice)
+    return Faces(landmarks[..., :2].copy(), landmarks[..., 2].copy(), confidence, most_faces, watch.cuts())
+
+
+def no_face(count: int, choice: FaceChoice | None) -> FootageError:
+    """What is said where no frame shows the face that is meant."""
+    if choice is not None:
+        return FootageError(
+            f"No face lies at {choice} in any of the {count} frames.",
+            hint="Give a point on the face in a frame where it is seen, in pixels from the top left corner.",
         )
-    return Faces(landmarks[..., :2].copy(), landmarks[..., 2].copy(), confidence, most_faces)
+    return FootageError(
+        f"There is no face in any of the {count} frames.",
+        hint="Give footage of one actor whose face is seen, at least 3 % of the picture wide.",
+    )
 
 
 class FaceFinder:
-    """MediaPipe's two models, and where the face was last."""
+    """MediaPipe's two models, and who is followed.
 
-    def __init__(self) -> None:
+    `state` is all that the next frame depends on: a finder that is made with it gives the same bits from there on.
+    """
+
+    def __init__(self, choice: FaceChoice | None = None, *, state: Following | None = None) -> None:
         os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's start-up chatter is not for an artist
         from mediapipe.python.solutions import face_detection, face_mesh
 
-        self.most_faces = 0
-        self._last: Square | None = None
+        self.state = state or Following()
+        self._choice = choice
         self._models = ExitStack()
         self._detector = self._models.enter_context(
             face_detection.FaceDetection(model_selection=1, min_detection_confidence=DETECTION_CONFIDENCE)
@@ -128,31 +152,105 @@ class FaceFinder:
         self._models.close()
 
     def follow(self, rgb: np.ndarray) -> tuple[np.ndarray, float] | None:
-        """Landmarks (478, 3) px and confidence of the face in the next frame; None where there is none."""
-        found = None
-        if self._last is not None:
-            found = self._measure(rgb, self._last)
-            if found is not None and not near(found[0], self._last):
-                found = None
-        if found is None:
-            for square in self._search(rgb):
-                found = self._measure(rgb, square)
-                if found is not None:
-                    break
-        self._last = square_around(found[0]) if found is not None else None
+        """Landmarks (478, 3) px and confidence of the face in the next frame; None where it is not seen.
+
+        Raises SeveralFaces at the first frame that shows faces, where it is not clear which is meant.
+        """
+        state = self.state
+        found = self._begin(rgb) if state.chosen is None else self._go_on(rgb, state.chosen)
+        self.state = replace(self.state, frame=state.frame + 1)
         return found
 
+    def _begin(self, rgb: np.ndarray) -> tuple[np.ndarray, float] | None:
+        """Look at every face there is, and take the one that is meant."""
+        faces: list[tuple[Square, tuple[np.ndarray, float]]] = []
+        for detected in self._search(rgb):
+            found = self._measure(rgb, detected)
+            if found is not None and not any(covers(square, square_around(found[0])) for square, _ in faces):
+                faces.append((square_around(found[0]), found))
+        faces.sort(key=lambda face: face[0].x)
+        squares = [square for square, _ in faces]
+        self._count(len(faces))
+        index = choose(rgb, squares, self._choice, self.state.frame) if faces else None
+        if index is None:
+            return None
+        others = tuple(Person(square) for place, square in enumerate(squares) if place != index)
+        self.state = replace(self.state, chosen=Person(squares[index]), others=others)
+        return faces[index][1]
+
+    def _go_on(self, rgb: np.ndarray, chosen: Person) -> tuple[np.ndarray, float] | None:
+        """The chosen face in the next frame."""
+        if self.state.others:
+            found = self._among_others(rgb, chosen)
+        else:
+            found = None if chosen.missing else self._measured_near(rgb, chosen.square)
+            if found is None:
+                found = next((found for square in self._search(rgb) if (found := self._measure(rgb, square))), None)
+            if found is None or self.state.frame % FRAMES_BETWEEN_SEARCHES == 0:
+                self._meet(rgb, None if found is None else square_around(found[0]), self._faces(rgb))
+        now = chosen.unseen() if found is None else chosen.seen(square_around(found[0]))
+        self.state = replace(self.state, chosen=now)
+        return found
+
+    def _among_others(self, rgb: np.ndarray, chosen: Person) -> tuple[np.ndarray, float] | None:
+        """As _go_on, where others are near: every face is told by its place, size and motion, and a frame in which
+        another covers the chosen one has none, since FaceMesh would go over to the one in front."""
+        squares = self._faces(rgb)
+        (place, *_) = assigned((chosen, *self.state.others), squares)
+        own = None if place is None else squares[place]
+        others = self._meet(rgb, own, squares)
+        if own is None and (chosen.missing or any(covers(other, chosen.expected) for other in others)):
+            return None
+        found = None if chosen.missing else self._measured_near(rgb, chosen.square)
+        if own is not None and not (found and own is closest(square_around(found[0]), [own, *others])):
+            found = self._measured_near(rgb, own)
+        if found is None or (own is None and any(covers(other, square_around(found[0])) for other in others)):
+            return None
+        return found if own is None or own is closest(square_around(found[0]), [own, *others]) else None
+
+    def _meet(self, rgb: np.ndarray, own: Square | None, squares: list[Square]) -> list[Square]:
+        """Follow the others, and take up those who are new.   own: the chosen face, where it is seen.
+
+        Returns the squares of the others that are seen.
+        """
+        rest = [square for square in squares if own is None or square.distance(own) > COVERED * own.side]
+        places = assigned(self.state.others, rest)
+        others = [
+            other.unseen() if place is None else other.seen(rest[place])
+            for other, place in zip(self.state.others, places, strict=True)
+        ]
+        new = [
+            Person(square)
+            for place, square in enumerate(rest)
+            # The detector alone takes hands and pictures for faces.
+            if place not in places and self._measure(rgb, square) is not None
+        ]
+        kept = tuple(other for other in (*others, *new) if other.missing <= OTHERS_KEPT_FRAMES)
+        seen = [other.square for other in kept if not other.missing]
+        self.state = replace(self.state, others=kept)
+        self._count(len(seen) + (own is not None))
+        return seen
+
+    def _count(self, faces: int) -> None:
+        self.state = replace(self.state, most_faces=max(self.state.most_faces, faces))
+
+    def _measured_near(self, rgb: np.ndarray, square: Square) -> tuple[np.ndarray, float] | None:
+        """As _measure; None where what it finds is further away than a face moves within a frame."""
+        found = self._measure(rgb, square)
+        return found if found is not None and near(square_around(found[0]), square) else None
+
     def _measure(self, rgb: np.ndarray, square: Square) -> tuple[np.ndarray, float] | None:
-        """Mean landmarks of the views of `square`, and the confidence that their agreement gives."""
+        """Mean landmarks of the views of `square`, and the confidence that their agreement and the turn give."""
         seen = [points for view in VIEWS if (points := self._landmarks(rgb, square.view(*view))) is not None]
         if not seen:
             return None
         points = np.mean(seen, axis=0)
-        if len(seen) < len(VIEWS):
-            return points, CONFIDENCE_OF_ONE_VIEW
-        spread = np.linalg.norm(np.stack(seen)[:, :COUNT, :2] - points[:COUNT, :2], axis=-1).mean()
-        share = 2 * spread / max(float(inter_ocular(points[:, :2])), 1e-6)  # distance of two views, not from their mean
-        return points, float(np.clip(1 - share / DISAGREEMENT_WITHOUT_CONFIDENCE, LEAST_CONFIDENCE, 1))
+        agreement = CONFIDENCE_OF_ONE_VIEW
+        if len(seen) == len(VIEWS):
+            spread = np.linalg.norm(np.stack(seen)[:, :COUNT, :2] - points[:COUNT, :2], axis=-1).mean()
+            share = 2 * spread / max(float(inter_ocular(points[:, :2])), 1e-6)  # of two views, not from their mean
+            agreement = 1 - share / DISAGREEMENT_WITHOUT_CONFIDENCE
+        return points, float(np.clip(agreement * facing(points), LEAST_CONFIDENCE, 1))
 
     def _landmarks(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
         """FaceMesh on one square, (478, 3) plate px, or None."""
@@ -164,9 +262,9 @@ class FaceFinder:
         return unit * side + (left, top, 0)
 
     def _search(self, rgb: np.ndarray) -> list[Square]:
-        """Faces of the whole plate, the best first. Quarters are searched where the whole shows none."""
+        """Faces of the whole plate and, where it shows none, of its quarters; big ones near the middle first."""
         height, width = rgb.shape[:2]
-        found = self._detect(rgb, 0, 0)
+        found = self._detect(rgb)
         if not found:
             tile_height, tile_width = int(height * TILE_SHARE), int(width * TILE_SHARE)
             for top in (0, height - tile_height):
@@ -174,7 +272,6 @@ class FaceFinder:
                     tile = np.ascontiguousarray(rgb[top : top + tile_height, left : left + tile_width])
                     found += self._detect(tile, left, top)
             found = distinct(found)
-        self.most_faces = max(self.most_faces, len(found))
         diagonal = float(np.hypot(width, height))
 
         def prominence(square: Square) -> float:
@@ -183,7 +280,11 @@ class FaceFinder:
 
         return sorted(found, key=prominence, reverse=True)
 
-    def _detect(self, rgb: np.ndarray, left: int, top: int) -> list[Square]:
+    def _faces(self, rgb: np.ndarray) -> list[Square]:
+        """Faces of the whole plate, as big as the squares around their landmarks would be."""
+        return [replace(square, side=square.side / DETECTION_OVER_LANDMARKS) for square in self._detect(rgb)]
+
+    def _detect(self, rgb: np.ndarray, left: int = 0, top: int = 0) -> list[Square]:
         height, width = rgb.shape[:2]
         squares = []
         for detection in self._detector.process(rgb).detections or []:
@@ -198,41 +299,19 @@ class FaceFinder:
         return squares
 
 
-def cut(rgb: np.ndarray, square: Square) -> tuple[np.ndarray, int, int, int]:
-    """A square of whole pixels as uint8 [CROP_PX, CROP_PX, 3], averaged where it shrinks, black outside the plate.
-
-    Returns the crop and the square's left, top and side in plate px.
-    """
-    side = max(8, round(square.side))
-    left, top = round(square.x - side / 2), round(square.y - side / 2)
-    height, width = rgb.shape[:2]
-    inside = rgb[max(top, 0) : max(min(top + side, height), 0), max(left, 0) : max(min(left + side, width), 0)]
-    if inside.shape[:2] != (side, side):
-        whole = np.zeros((side, side, 3), np.uint8)
-        whole[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] = inside
-        inside = whole
-    shrinks = side > CROP_PX
-    crop = cv2.resize(inside, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return crop, left, top, side
+def covers(other: Square, face: Square) -> bool:
+    """Whether two faces lie over one another."""
+    return other.distance(face) < COVERED * max(other.side, face.side)
 
 
-def square_around(points: np.ndarray) -> Square:
-    """The square in which a face with these landmarks (478, 3) is looked for in the next frame."""
-    low, high = points[:COUNT, :2].min(axis=0), points[:COUNT, :2].max(axis=0)
-    x, y = (low + high) / 2
-    return Square(float(x), float(y), float((high - low).max()) * CROP_AROUND_LANDMARKS)
+def closest(square: Square, squares: list[Square]) -> Square:
+    """The one of `squares` whose middle is nearest."""
+    return min(squares, key=square.distance)
 
 
-def near(points: np.ndarray, square: Square) -> bool:
-    """Whether a face could have moved here from the middle of `square` within a frame."""
-    here = square_around(points)
-    return float(np.hypot(here.x - square.x, here.y - square.y)) < LARGEST_JUMP * square.side
-
-
-def distinct(squares: list[Square]) -> list[Square]:
-    """One square for each face that several tiles saw."""
-    kept: list[Square] = []
-    for square in sorted(squares, key=lambda square: square.side, reverse=True):
-        if all(np.hypot(square.x - other.x, square.y - other.y) > other.side / 2 for other in kept):
-            kept.append(square)
-    return kept
+def facing(points: np.ndarray) -> float:
+    """1 for a face within 45 degrees of the camera, falling to 0 beyond.  points: (478, 3) px, as FaceMesh has them."""
+    across = points[LEFT_EYE_OUTER] - points[RIGHT_EYE_OUTER]
+    yaw_deg = np.degrees(np.arctan2(abs(across[2]), np.hypot(across[0], across[1])))
+    span = YAW_WITHOUT_CONFIDENCE_DEG - YAW_OF_FULL_CONFIDENCE_DEG
+    return float(np.clip((YAW_WITHOUT_CONFIDENCE_DEG - yaw_deg) / span, 0, 1))
