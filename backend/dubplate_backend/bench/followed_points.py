@@ -78,8 +78,8 @@ def _lip_faces(head: HeadModel) -> tuple[np.ndarray, np.ndarray]:
     wanted = lips | (near & head.masks["face"])
     faces = head.faces[wanted[head.faces].all(dim=1)]
     share = head.skin_weights[:, JAW]
-    corners = head.template[lips, 0].argmax(), head.template[lips, 0].argmin()
-    border = share[lips][list(corners)].mean()
+    across = template[lips, 0]
+    border = share[lips][[int(across.argmin()), int(across.argmax())]].mean()
     return faces.numpy(), (share[faces].mean(dim=1) > border).numpy()
 
 

@@ -11,7 +11,7 @@ from dubplate_backend.head.load import cache_folder
 from dubplate_shared.files import atomic_folder
 
 _DRAWING = (Path(synthetic.__file__).parent, Path(__file__).parent)
-_OWN_SOURCES = ("truth_motion.py", "standin_clip.py")
+_OWN_SOURCES = ("truth_motion.py", "standin_clip.py", "ict_head.py", "ict_skin.py", "ict_clip.py")
 
 
 def kept_clip(name: str, recipe: object, make: Callable[[Path], None]) -> Path:

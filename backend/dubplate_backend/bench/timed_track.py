@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tracker run and timed by its stages."""
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.tracking.track import Frames, TrackSettings, track
+from dubplate_backend.tracking.frames import Frames
+from dubplate_backend.tracking.settings import TrackSettings
+from dubplate_backend.tracking.track import track
 from dubplate_shared.progress import Progress
 from dubplate_shared.track import Track
 
@@ -30,7 +31,7 @@ class Cut:
     def __init__(self, footage: Frames, start: int, stop: int) -> None:
         self._footage, self._start, self._stop = footage, start, min(stop, footage.count)
         self.width, self.height = footage.width, footage.height
-        self.rate = footage.rate
+        self.pixel_aspect = footage.pixel_aspect
         self.times = footage.times[self._start : self._stop] - footage.times[self._start]
 
     @property
@@ -52,10 +53,7 @@ class Cut:
 def timed_track(footage: Frames, head: HeadModel, *, photometric: bool) -> TimedTrack:
     """photometric: the tracker as it ships, or with landmarks alone."""
     stages = _Stages()
-    settings = TrackSettings()
-    if any(field.name == "photometric" for field in dataclasses.fields(settings)):
-        settings = dataclasses.replace(settings, photometric=photometric)
-    tracked = track(footage, head=head, settings=settings, progress=stages)
+    tracked = track(footage, head=head, settings=TrackSettings(photometric=photometric), progress=stages)
     return TimedTrack(tracked.track, stages.passed(), {**stages.seconds, "rest": stages.since_last()})
 
 

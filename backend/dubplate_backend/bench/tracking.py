@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from dubplate_backend.bench.figure import Figure
+from dubplate_backend.bench.followed_points import followed_error_percent
+from dubplate_backend.bench.ict_clip import IctClip, ict_clip
+from dubplate_backend.bench.ict_head import MEDIAPIPE
 from dubplate_backend.bench.lip_warp import sample_lips, warp_difference
-from dubplate_backend.bench.material import clip, lip_contact_labels
+from dubplate_backend.bench.material import clip, head_file, lip_contact_labels
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.bench.standin_clip import StandinClip, standin_clip
 from dubplate_backend.bench.timed_track import Cut, TimedTrack, timed_track
@@ -16,13 +19,15 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.tracking.track import Frames
 
-MAN = "kitchen_man_25fps"
+MAN, MAN_CLIP = "kitchen_man", "kitchen_man_25fps.mp4"
 SPEAKING = (StandinClip(seed=3, frames=125), StandinClip(seed=11, frames=125), StandinClip(seed=29, frames=125))
 SPEAKING_QUICK = (StandinClip(seed=3, frames=40, size=512),)
 STILL, STILL_QUICK = StandinClip(seed=5, frames=60, still=True), StandinClip(seed=5, frames=20, size=512, still=True)
+ICT_HEAD = "ict_facekit/ict_face_model.npz"
+ICT, ICT_QUICK = (IctClip(seed=3, frames=125), IctClip(seed=8, frames=125)), (IctClip(seed=3, frames=40, size=512),)
 MAN_QUICK = (40, 130)  # frames: closed, open and half closed, with a turn
 
-LIPS_MM, JAW_DEG, ROTATION_DEG, JITTER_MM = 1.0, 1.5, 0.5, 0.1
+LIPS_MM, JAW_DEG, ROTATION_DEG, JITTER_MM, ICT_LIPS_PERCENT = 1.0, 1.5, 0.5, 0.1, 1.5
 WARP_RATIO, RECALL, PRECISION, FRAMES_A_SECOND = 0.75, 0.95, 0.9, 2.0
 """Bounds that the tracker is held to."""
 
@@ -52,6 +57,28 @@ def standin(stage: Stage) -> Iterator[Figure]:
         yield from speed(name, ours)
 
 
+def ict(stage: Stage) -> Iterator[Figure]:
+    """Another head model speaking: its lip points in the picture."""
+    model = head_file(ICT_HEAD)
+    if model is None:
+        print(f"tracking.ict: {ICT_HEAD} is not here; set DUBPLATE_HEADS to the folder that holds it", flush=True)
+        return
+    for number, each in enumerate(ICT_QUICK if stage.quick else ICT):
+        known = ict_clip(each, model)
+        ours, plain = both(Footage.open(known.video), stage.head)
+        followed, peer = (followed_error_percent(stage.head, run.track, known.lips) for run in (ours, plain))
+        landmarks, landmarks_peer = (
+            100 * (np.linalg.norm(run.track.projected_px[:, list(MEDIAPIPE)] - known.mediapipe_px, axis=-1).mean(axis=1)
+                   / known.lips.inter_ocular_px).mean()
+            for run in (ours, plain)
+        )  # fmt: skip
+        name = f"tracking.ict{number}"
+        yield at_most(f"{name}.lips", followed.mean(), "% of IOD", ICT_LIPS_PERCENT, peer.mean())
+        yield at_most(f"{name}.lips_p95", np.percentile(followed, 95), "% of IOD", None, np.percentile(peer, 95))
+        yield at_most(f"{name}.lips_untied", landmarks, "% of IOD", None, landmarks_peer)
+        yield from speed(name, ours)
+
+
 def still(stage: Stage) -> Iterator[Figure]:
     """The stand-in keeping still: whatever moves is the tracker's."""
     known = standin_clip(STILL_QUICK if stage.quick else STILL, stage.head)
@@ -63,9 +90,9 @@ def still(stage: Stage) -> Iterator[Figure]:
 
 def man(stage: Stage) -> Iterator[Figure]:
     """Real footage: how the lips are carried, when they touch, how long it takes."""
-    path = clip(f"{MAN}.mp4")
+    path = clip(MAN_CLIP)
     if path is None:
-        print(f"tracking.man: {MAN}.mp4 is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
+        print(f"tracking.man: {MAN_CLIP} is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
         return
     start, stop = MAN_QUICK if stage.quick else (0, None)
     footage = Footage.open(path)
@@ -123,8 +150,8 @@ def _beside(name: str, value: float, unit: str, bound: float | None, peer: float
     against = f"of landmarks alone, {peer:.3f}"
     if bound is not None:
         against += f"; {word} {bound:.3g}: {'kept' if met else 'MISSED'}"
-    return Figure(name, value, unit, ratio, against)
+    return Figure(name, float(value), unit, ratio, against)
 
 
-PARTS: dict[str, Callable[[Stage], Iterator[Figure]]] = {"standin": standin, "still": still, "man": man}
+PARTS: dict[str, Callable[[Stage], Iterator[Figure]]] = {"standin": standin, "ict": ict, "still": still, "man": man}
 """What `--only` names."""

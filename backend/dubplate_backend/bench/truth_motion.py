@@ -30,11 +30,14 @@ class Filmed:
     intrinsics: np.ndarray
 
 
-def moving(utterance: Utterance, times_s: np.ndarray, *, seed: int, rest_s: float = 0.0) -> Performance:
-    """The face that says `utterance` on a head that turns as far as LARGEST_TURN_DEG after `rest_s` without turning."""
+def moving(utterance: Utterance, times_s: np.ndarray, *, seed: int, from_rest: bool = False) -> Performance:
+    """The face that says `utterance` on a head that turns as far as LARGEST_TURN_DEG.
+
+    from_rest: it faces the camera at time 0 and leaves that within SETTLING_S.
+    """
     random = np.random.default_rng((seed, 0x7247))
     performance = perform(utterance, times_s, seed=seed)
-    leaving = np.clip((times_s - rest_s) / SETTLING_S, 0.0, 1.0)[:, None] if rest_s else np.ones((len(times_s), 1))
+    leaving = np.clip(times_s / SETTLING_S, 0.0, 1.0)[:, None] if from_rest else 1.0
     turning = _wandering(times_s, random) * LARGEST_TURN_DEG
     shifting = _wandering(times_s, random) * LARGEST_SHIFT_MM
     return replace(
