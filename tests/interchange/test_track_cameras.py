@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from flame_reference import VERTICES, Motion, posed, some_motion
 from foreign_tracks import (
@@ -178,23 +179,14 @@ def test_emocas_own_files_have_no_camera_and_say_so(flame, tmp_path):
     assert tracked.number.tolist() == [0, 1]
 
 
-def test_decas_mesh_without_codes_is_refused_with_the_fix(flame, tmp_path):
-    import scipy.io
-
-    scipy.io.savemat(tmp_path / "man_0000.mat", {"verts": np.zeros((1, 5023, 3)), "landmarks2d": np.zeros((1, 68, 2))})
-    with pytest.raises(InvalidInput, match="mesh and not its codes") as told:
-        read_tracked([tmp_path / "man_0000.mat"], flame.head, TrackFormat.DECA)
+@pytest.mark.parametrize("suffix", [".mat", ".npz"])
+def test_decas_mesh_without_codes_is_refused_with_the_fix(flame, tmp_path, suffix):
+    path = tmp_path / f"man_0000{suffix}"
+    mesh = {"verts": np.zeros((1, 5023, 3)), "landmarks2d": np.zeros((1, 68, 2))}
+    scipy.io.savemat(path, mesh) if suffix == ".mat" else np.savez(path, **mesh)
+    with pytest.raises(InvalidInput, match=r"mesh.* and not its codes") as told:
+        read_tracked([path], flame.head, TrackFormat.AUTO)
     assert "codedict" in told.value.hint
-
-
-def test_codes_saved_as_a_mat_are_read(flame, tmp_path):
-    import scipy.io
-
-    motion = some_motion(2)
-    for frame in range(2):
-        scipy.io.savemat(tmp_path / f"man_{frame:04d}.mat", deca_codes(motion, frame, np.array([8.0, 0, 0])))
-    tracked = read_tracked([tmp_path], flame.head, TrackFormat.AUTO)
-    assert np.allclose(tracked.expression[:, :50], motion.expression[:, :50], atol=1e-6)
 
 
 def test_a_crop_of_the_plate_moves_the_lens_to_where_it_was_cut():

@@ -6,13 +6,10 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from dubplate_backend.head.pickle_machine import interpret
 from dubplate_backend.head.torch_files import read_torch_file
@@ -23,15 +20,13 @@ from dubplate_shared.files import load_npz
 MAX_FRAME_BYTES = 64 << 20
 """Of one file of codes: a metrical-tracker frame is 6 kB; DECA's dictionaries hold pictures and meshes."""
 
-_MAT_NUMBERS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "logical")
-
 WHAT = "a file of tracked codes"
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
     """The arrays, numbers and texts of one file by name, dictionaries in it as dictionaries.
 
-    .npz, .npy (a dictionary), .frame .pt .pth (torch.save), .pkl, .mat.
+    .npz, .npy (a dictionary), .frame .pt .pth (torch.save), .pkl.
     Raises InvalidInput where it is none of these, broken or larger than `MAX_FRAME_BYTES`; UnsafePickle.
     """
     suffix = path.suffix.lower()
@@ -47,10 +42,13 @@ def read_arrays(path: Path) -> dict[str, Any]:
                 interpret(read_limited(path, WHAT, MAX_FRAME_BYTES))[0], nested=True, limit=MAX_FRAME_BYTES
             )
     if suffix == ".mat":
-        return _read_mat(path)
+        raise InvalidInput(
+            f"{path.name}: DECA writes its meshes as .mat, and not its codes.",
+            hint="Save what its encoder returns (codedict) instead, for instance with numpy.savez.",
+        )
     raise InvalidInput(
         f"{path.name} is of a kind that holds no tracked codes.",
-        hint="Give .npz, .npy, .frame, .pt, .pkl or .mat files.",
+        hint="Give .npz, .npy, .frame, .pt or .pkl files.",
     )
 
 
@@ -82,35 +80,18 @@ def read_npy(path: Path) -> np.ndarray:
     return array
 
 
-def _read_mat(path: Path) -> dict[str, Any]:
-    """Numeric variables of a MATLAB 5 file, whose announced sizes are looked at before any is unfolded."""
-    try:
-        announced = scipy.io.whosmat(path)
-        numeric = [name for name, _, kind in announced if kind in _MAT_NUMBERS]
-        size = sum(prod(shape) * 8 for name, shape, _ in announced if name in numeric)
-        if size > MAX_FRAME_BYTES:
-            raise InvalidInput(f"{path.name} is larger than {WHAT} ever is.", hint="Is this the right file?")
-        content = scipy.io.loadmat(path, variable_names=numeric) if numeric else {}
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        NotImplementedError,
-        MemoryError,
-        zlib.error,
-    ) as error:
-        raise InvalidInput(f"{path.name} cannot be read as {WHAT}: {error}.", hint="Write the file again.") from error
-    return {name: array for name, array in content.items() if name in numeric}
-
-
 def array_of(content: dict[str, Any], name: str, where: str) -> np.ndarray:
-    """A named array of numbers as float64.   Raises InvalidInput where it is missing or holds none."""
+    """A named array of numbers as float64.   Raises InvalidInput where it is none, or not finite."""
     value = content.get(name)
     if not isinstance(value, np.ndarray | int | float) or np.asarray(value).dtype.kind not in "fiub":
         raise InvalidInput(f"{where} lacks {name!r}, or it holds no numbers.", hint="Is this the right tool's file?")
-    return np.asarray(value, np.float64)
+    array = np.asarray(value, np.float64)
+    if not np.isfinite(array).all():
+        raise InvalidInput(
+            f"{where}: {name!r} holds numbers that are not finite.",
+            hint="The tracker lost the face there: run it again.",
+        )
+    return array
 
 
 def frame_number(path: Path) -> int:

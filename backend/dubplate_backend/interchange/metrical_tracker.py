@@ -97,8 +97,6 @@ def picture_size(frames: list[tuple[int, dict]], tool: str) -> tuple[int, int]:
 
 def rotations(numbers: np.ndarray, tool: str) -> np.ndarray:
     """[..., 6] to [..., 3, 3].   Raises InvalidInput where they are no rotations."""
-    if not np.isfinite(numbers).all():
-        raise InvalidInput(f"{tool}: a rotation holds numbers that are not finite.", hint="Run the tracker again.")
     try:
         return matrix_from_6d(numbers)
     except ValueError as error:

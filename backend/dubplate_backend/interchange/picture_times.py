@@ -10,6 +10,8 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from dubplate_shared.errors import InvalidInput
 
+_HALF_UP = 1e-6  # pictures: times are exact halves in ticks, and a little off as seconds
+
 
 @dataclass(frozen=True)
 class OnPlate:
@@ -76,7 +78,7 @@ def on_plate(
 
 
 def _slots(time: np.ndarray, rate: float, start_s: float) -> np.ndarray:
-    absolute = np.floor((time + start_s) * rate + 0.5)
+    absolute = np.floor((time + start_s) * rate + 0.5 + _HALF_UP)
     return (absolute - absolute[0]).astype(np.int64)
 
 
