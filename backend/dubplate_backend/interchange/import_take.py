@@ -18,7 +18,9 @@ from dubplate_backend.interchange.face_performance import FacePerformance
 from dubplate_backend.interchange.face_shapes import codes_of_shapes, missed
 from dubplate_backend.interchange.live_link import read_live_link
 from dubplate_backend.interchange.resample import Placed, place, start_seconds
-from dubplate_backend.speech.mouth import resting_expression, resting_face
+from dubplate_backend.interchange.vertex_fit import fit_vertices
+from dubplate_backend.interchange.vertex_performance import VertexPerformance, lip_gap, read_vertices
+from dubplate_backend.speech.mouth import LipGauge, resting_expression, resting_face
 from dubplate_backend.speech.sound import has_sound
 from dubplate_shared.errors import FootageError, InvalidInput
 from dubplate_shared.files import sha256_file
@@ -29,6 +31,8 @@ from dubplate_shared.take import Take
 LEAST_CUT_S = 0.1
 """A performance that is cut by less than this is not worth a warning."""
 MAX_RATE = 1000.0
+TOUCHING_MM, APART_MM = 0.5, 2.0
+"""Lips this near to each other touch; this far apart they are left as they are."""
 
 
 class UpperFace(StrEnum):
@@ -186,7 +190,57 @@ def origin_of(path: Path, kind: str, settings: TakeSettings, start_s: float, upp
     return origin
 
 
+def _from_vertices(
+    path: Path,
+    shot: Shot,
+    name: str,
+    head: HeadModel,
+    settings: TakeSettings,
+    progress: ProgressCallback,
+    stop: Stop,
+) -> ImportedTake:
+    progress(Progress(0, 2, "reading"))
+    performance = read_vertices(path, head, fps=settings.fps, sequence=settings.sequence, neutral=settings.neutral)
+    check(stop)
+    fit = fit_vertices(
+        head, performance.neutral, performance.vertices, fps=performance.fps, progress=progress, stop=stop
+    )
+    times, sample_s = np.arange(len(fit.jaw)) / performance.fps, 1.0 / performance.fps
+    placed, start_s, cut = placed_in(shot, settings.start, None, len(times) * sample_s)
+
+    def at_frames(values: np.ndarray) -> np.ndarray:
+        at = placed.sampled(times, sample_s, values)
+        return at * placed.presence.reshape(-1, *[1] * (at.ndim - 1))
+
+    upper = settings.upper_face or UpperFace.FILMED
+    expression = (base_face(head, shot, upper) + at_frames(fit.expression)).astype(np.float32)
+    jaw = at_frames(fit.jaw).astype(np.float32)
+    expression += _contact(head, shot, expression, jaw, at_frames(_touching(head, performance)))
+    take = Take(name, expression, jaw, None, origin_of(path, "flame_vertices", settings, start_s, upper))
+    figures = {
+        "seconds": len(times) * sample_s,
+        "lip_error_mm": float(fit.lip_error_mm.mean()),
+        "lip_error_95_mm": float(np.percentile(fit.lip_error_mm, 95)),
+    }
+    return ImportedTake(take, figures, performance.notes + cut)
+
+
+def _touching(head: HeadModel, performance: VertexPerformance) -> np.ndarray:
+    """(T,) 1 where the lips of the performance touch, easing to 0 where they are clearly apart."""
+    closed = np.maximum(lip_gap(head, performance.neutral[None]), 0.0)
+    gap_mm = 1e3 * (lip_gap(head, performance.vertices) - closed)
+    x = np.clip((APART_MM - gap_mm) / (APART_MM - TOUCHING_MM), 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+def _contact(head: HeadModel, shot: Shot, expression: np.ndarray, jaw: np.ndarray, touching: np.ndarray) -> np.ndarray:
+    """(T, 100) to add, so that the actor's own lips meet where the performer's did."""
+    needed = LipGauge(head, shot.track.shape).closing(expression, jaw) * touching  # [T]
+    return (needed[:, None] * head.controls["lips_close"][0].numpy()).astype(np.float32)
+
+
 _READERS: dict[str, Callable[..., ImportedTake]] = {
     ".csv": _from_shapes(read_live_link, "live_link_face", UpperFace.IMPORTED),
     ".json": _from_shapes(read_audio2face, "audio2face", UpperFace.FILMED),
+    ".npy": _from_vertices,
 }
