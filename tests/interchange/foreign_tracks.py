@@ -152,11 +152,13 @@ def write_vhap(
     seen = []
     for frame in range(len(motion)):
         camera = posed(arrays, motion, frame, offset=moved) + translation[frame] + np.array([0, 0, -1.0])
-        seen.append(_opengl(camera, 1.6 * max(size), 1.6 * max(size), width / 2, height / 2, width, height))
+        seen.append(opengl_picture(camera, 1.6 * max(size), 1.6 * max(size), width / 2, height / 2, width, height))
     return seen
 
 
-def _opengl(camera: np.ndarray, fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> np.ndarray:
+def opengl_picture(
+    camera: np.ndarray, fx: float, fy: float, cx: float, cy: float, width: int, height: int
+) -> np.ndarray:
     """VHAP's projection_from_intrinsics to clip space, world_to_ndc with flip_y, then the picture."""
     clip_x = 2 * fx / width * camera[:, 0] + (width - 2 * cx) / width * camera[:, 2]
     clip_y = 2 * fy / height * camera[:, 1] + (height - 2 * cy) / height * camera[:, 2]
@@ -207,7 +209,9 @@ def write_vhap_nerf(
                 }
             )
             inside = (vertices - world[:3, 3]) @ world[:3, :3]
-            seen[camera].append(_opengl(inside, lens["fl_x"], lens["fl_y"], lens["cx"], lens["cy"], width, height))
+            seen[camera].append(
+                opengl_picture(inside, lens["fl_x"], lens["fl_y"], lens["cx"], lens["cy"], width, height)
+            )
     np.savez(folder / "canonical_flame_param.npz", jaw_pose=np.array([[0.3, 0, 0]]))
     index = {
         "frames": frames,
