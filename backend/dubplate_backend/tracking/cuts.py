@@ -16,6 +16,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from dubplate_shared.errors import FootageError
+from dubplate_shared.frames import format_frames
 from dubplate_shared.landmarks import COUNT, inter_ocular
 
 THUMBNAIL_PX = 48  # longer side
@@ -25,13 +27,14 @@ LEAST_CONTRAST = 4.0
 # Frames compared on each side of a cut: a flash of photographers' light lasts one to three.
 WINDOW = 4
 # Change is 1 - correlation of the thumbnails. Between neighbours of the development clips it stays under 0.06 (a fast
-# gesture of both arms), between clips it is over 0.32.
-HARD_CHANGE = 0.12
-# A jump cut in one set-up changes 0.027 and more; its face is elsewhere: over a quarter of the inter-ocular distance,
-# where fast speech and gestures reach 0.15.
-JUMP_CHANGE, JUMP_OF_FACE = 0.01, 0.25
-# How far a cut stands out from its neighbours' steps.
-SPIKE = 3.0
+# gesture of both arms), between clips it is over 0.32. A hard cut also stands out from the usual step.
+HARD_CHANGE, HARD_SPIKE = 0.12, 3.0
+# A punch-in by an eighth changes 0.09 and is 100 times the largest step beside it; that gesture is 3 times.
+SAME_SET_CHANGE, SAME_SET_SPIKE = 0.05, 10.0
+# A jump cut in one set-up changes as little as 0.02, but moves the face too (over the inter-ocular distance). Where the
+# development clip's face moves that far within a frame, the picture has not changed by more than 0.013 at such a spike.
+JUMP_CHANGE, JUMP_SPIKE, JUMP_OF_FACE = 0.02, 4.0, 0.1
+STILL = 0.001  # steps below this are noise
 LASTING = 0.4  # share of the step that is still there between any frame before and any after
 
 
@@ -98,15 +101,27 @@ class CutWatch:
 def is_cut(looks: list[Look], place: int) -> bool:
     """Whether another shot begins with looks[place], of up to WINDOW frames before and WINDOW from there on."""
     before, after = looks[:place], looks[place:]
-    steps = [one.change(other) for one, other in pairwise(looks)]
+    steps = [max(one.change(other), STILL) for one, other in pairwise(looks)]
     here = steps.pop(place - 1)
-    usual = float(np.median(steps)) if steps else 0.0
-    if here < JUMP_CHANGE or here < SPIKE * usual:
-        return False
     if min(one.change(other) for one in before for other in after) < LASTING * here:
         return False
-    if here >= HARD_CHANGE:
+    usual, largest = (float(np.median(steps)), max(steps)) if steps else (STILL, STILL)
+    if here >= HARD_CHANGE and here >= HARD_SPIKE * usual:
         return True
-    moves = [one.face_step(other) for one, other in pairwise(looks)]
-    jump = moves.pop(place - 1)
-    return jump >= JUMP_OF_FACE and jump >= SPIKE * max(moves, default=0.0)
+    if here >= SAME_SET_CHANGE and here >= SAME_SET_SPIKE * largest:
+        return True
+    moved = before[-1].face_step(after[0]) >= JUMP_OF_FACE
+    return moved and here >= JUMP_CHANGE and here >= JUMP_SPIKE * largest
+
+
+def refuse_cuts(cuts: tuple[int, ...], first_frame: int) -> None:
+    """Raise FootageError that names the frames, by the numbers that they have in the shot, where there are any."""
+    if not cuts:
+        return
+    frames, places = format_frames([first_frame + cut for cut in cuts]), format_frames(list(cuts))
+    raise FootageError(
+        f"The clip holds {len(cuts) + 1} shots: others begin with frames {frames} ({places} counted from 0)."
+        if len(cuts) > 1
+        else f"The clip holds two shots: the second begins with frame {frames} ({places} counted from 0).",
+        hint="Say --split to track each into a package of its own, or --one-shot if that is no cut.",
+    )

@@ -17,10 +17,11 @@ from types import TracebackType
 
 import numpy as np
 
+from dubplate_backend.plates.interlace import CombWatch, interlaced_footage
 from dubplate_backend.plates.read_ahead import read_ahead
-from dubplate_backend.tracking.cuts import CutWatch
+from dubplate_backend.tracking.cuts import CutWatch, refuse_cuts
 from dubplate_backend.tracking.face_choice import FaceChoice, choose
-from dubplate_backend.tracking.people import OTHERS_KEPT_FRAMES, Following, Person, assigned
+from dubplate_backend.tracking.people import COASTING_FRAMES, OTHERS_KEPT_FRAMES, Following, Person, told_apart
 from dubplate_backend.tracking.squares import Square, cut, distinct, near, square_around
 from dubplate_shared.errors import FootageError
 from dubplate_shared.landmarks import COUNT, COUNT_WITH_IRISES, LEFT_EYE_OUTER, RIGHT_EYE_OUTER, inter_ocular
@@ -58,14 +59,13 @@ class Faces:
     squares agree and the face is within 45 degrees of the camera; it falls with their disagreement (none at 8 % of the
     inter-ocular distance) and with the turn beyond that; never below 0.05 where there is a face, and 0 where the face
     that is followed is not seen.
-    `most_faces`: the most that were seen at once.   `cuts`: frames with which another shot begins.
+    `most_faces`: the most that were seen at once.
     """
 
     landmarks_px: np.ndarray
     depth_px: np.ndarray
     confidence: np.ndarray
     most_faces: int
-    cuts: tuple[int, ...] = ()
 
     @property
     def seen(self) -> np.ndarray:
@@ -81,28 +81,40 @@ def find_faces(
     stop: Stop,
     stage: str = "landmarks",
     choice: FaceChoice | None = None,
+    one_shot: bool = False,
+    fields: bool = False,
+    first_frame: int = 0,
 ) -> Faces:
     """Landmarks of one face through `count` frames, each uint8 [H, W, 3] RGB.
 
     `choice`: which face is meant where there are several; without it one that is clearly the biggest.
-    Raises FootageError where no frame shows the face or the pictures are interlaced, SeveralFaces where it is not clear
-    which is meant, Cancelled where asked to stop.
+    `one_shot`: believe that there is no cut.   `fields`: whether the file calls its pictures interlaced.
+    `first_frame`: the first one's number, by which errors name cuts.
+    Raises FootageError where no frame shows the face, the pictures are interlaced, or another shot begins among them;
+    SeveralFaces where it is not clear which face is meant; Cancelled where asked to stop.
     """
     landmarks = np.zeros((count, COUNT_WITH_IRISES, 3), np.float32)
     confidence = np.zeros(count, np.float32)
-    watch = CutWatch()
+    cuts, combs = CutWatch(), CombWatch(stated=fields)
     with FaceFinder(choice) as finder:
         for index, rgb in enumerate(read_ahead(frames)):
             check(stop)
             found = finder.follow(rgb)
-            watch.feed(rgb, None if found is None else found[0])
+            cuts.feed(rgb, None if found is None else found[0])
+            combs.feed(rgb)
+            if combs.certain:
+                raise interlaced_footage()
             if found is not None:
                 landmarks[index], confidence[index] = found
             progress(Progress(index + 1, count, stage))
         most_faces = finder.state.most_faces
+    if combs.found:
+        raise interlaced_footage()
+    if not one_shot:
+        refuse_cuts(cuts.cuts(), first_frame)
     if not confidence.any():
         raise no_face(count, choice)
-    return Faces(landmarks[..., :2].copy(), landmarks[..., 2].copy(), confidence, most_faces, watch.cuts())
+    return Faces(landmarks[..., :2].copy(), landmarks[..., 2].copy(), confidence, most_faces)
 
 
 def no_face(count: int, choice: FaceChoice | None) -> FootageError:
@@ -187,7 +199,7 @@ class FaceFinder:
             if found is None:
                 found = next((found for square in self._search(rgb) if (found := self._measure(rgb, square))), None)
             if found is None or self.state.frame % FRAMES_BETWEEN_SEARCHES == 0:
-                self._meet(rgb, None if found is None else square_around(found[0]), self._faces(rgb))
+                self._meet(rgb, None if found is None else square_around(found[0]), self._faces(rgb), [])
         now = chosen.unseen() if found is None else chosen.seen(square_around(found[0]))
         self.state = replace(self.state, chosen=now)
         return found
@@ -196,10 +208,13 @@ class FaceFinder:
         """As _go_on, where others are near: every face is told by its place, size and motion, and a frame in which
         another covers the chosen one has none, since FaceMesh would go over to the one in front."""
         squares = self._faces(rgb)
-        (place, *_) = assigned((chosen, *self.state.others), squares)
+        place, places = told_apart(chosen, self.state.others, squares)
         own = None if place is None else squares[place]
-        others = self._meet(rgb, own, squares)
-        if own is None and (chosen.missing or any(covers(other, chosen.expected) for other in others)):
+        others = self._meet(rgb, own, squares, places)
+        expected = chosen.expected if own is None else own
+        if (chosen.missing or own is None) and any(covers(other, expected) for other in others):
+            return None  # it is found again when it stands clear
+        if chosen.missing and own is None:
             return None
         found = None if chosen.missing else self._measured_near(rgb, chosen.square)
         if own is not None and not (found and own is closest(square_around(found[0]), [own, *others])):
@@ -208,28 +223,29 @@ class FaceFinder:
             return None
         return found if own is None or own is closest(square_around(found[0]), [own, *others]) else None
 
-    def _meet(self, rgb: np.ndarray, own: Square | None, squares: list[Square]) -> list[Square]:
-        """Follow the others, and take up those who are new.   own: the chosen face, where it is seen.
+    def _meet(
+        self, rgb: np.ndarray, own: Square | None, squares: list[Square], places: list[int | None]
+    ) -> list[Square]:
+        """Follow the others, and take up those who are new.   own: the chosen face, where it is seen.   places: where
+        in `squares` each of the others is.
 
-        Returns the squares of the others that are seen.
+        Returns the squares of the others, of those who have just been hidden where they are expected.
         """
-        rest = [square for square in squares if own is None or square.distance(own) > COVERED * own.side]
-        places = assigned(self.state.others, rest)
         others = [
-            other.unseen() if place is None else other.seen(rest[place])
+            other.unseen() if place is None else other.seen(squares[place])
             for other, place in zip(self.state.others, places, strict=True)
         ]
         new = [
             Person(square)
-            for place, square in enumerate(rest)
-            # The detector alone takes hands and pictures for faces.
-            if place not in places and self._measure(rgb, square) is not None
+            for place, square in enumerate(squares)
+            if place not in places
+            and (own is None or square.distance(own) > COVERED * own.side)
+            and self._measure(rgb, square) is not None  # the detector alone takes hands and pictures for faces
         ]
         kept = tuple(other for other in (*others, *new) if other.missing <= OTHERS_KEPT_FRAMES)
-        seen = [other.square for other in kept if not other.missing]
         self.state = replace(self.state, others=kept)
-        self._count(len(seen) + (own is not None))
-        return seen
+        self._count(sum(not other.missing for other in kept) + (own is not None))
+        return [other.expected if other.missing else other.square for other in kept if other.missing <= COASTING_FRAMES]
 
     def _count(self, faces: int) -> None:
         self.state = replace(self.state, most_faces=max(self.state.most_faces, faces))

@@ -23,6 +23,7 @@ OTHERS_KEPT_FRAMES = 50
 # Share of the newest step in the velocity. Judgement: half follows a walk and smooths the detector's noise.
 VELOCITY_SHARE = 0.5
 IMPOSSIBLE = 1e6
+DOUBT = 0.05  # costs that differ by less than a twentieth of the side do not tell two faces apart
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,31 @@ class Following:
             others=tuple(Person.from_json(other) for other in content["others"]),
             most_faces=int(content["most_faces"]),
         )
+
+
+def told_apart(
+    chosen: Person, others: Sequence[Person], squares: Sequence[Square]
+) -> tuple[int | None, list[int | None]]:
+    """The place in `squares` of the chosen face, and of each of the others; None where hidden.
+
+    Those who were seen last come before those who were hidden. Where one square is left for the chosen and another, and
+    it could as well be the other's, it is: the one in front is seen, and a face that is not sure is better left out.
+    """
+    everyone = (chosen, *others)
+    places: list[int | None] = [None] * len(everyone)
+    for was_seen in (True, False):
+        who = [index for index, person in enumerate(everyone) if (person.missing == 0) is was_seen]
+        free = [place for place in range(len(squares)) if place not in places]
+        found = assigned([everyone[index] for index in who], [squares[place] for place in free])
+        for index, place in zip(who, found, strict=True):
+            places[index] = None if place is None else free[place]
+    own, rest = places[0], places[1:]
+    for index, other in enumerate(others):
+        if own is None or rest[index] is not None or other.missing > COASTING_FRAMES:
+            continue
+        if other.cost(squares[own]) < chosen.cost(squares[own]) + DOUBT:
+            own, rest[index] = None, own
+    return own, rest
 
 
 def assigned(people: Sequence[Person], squares: Sequence[Square]) -> list[int | None]:

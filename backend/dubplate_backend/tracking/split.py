@@ -13,8 +13,6 @@ from dubplate_backend.plates.read_ahead import read_ahead
 from dubplate_backend.tracking.cuts import CutWatch
 from dubplate_backend.tracking.face_choice import FaceChoice
 from dubplate_backend.tracking.faces import FaceFinder
-from dubplate_shared.errors import FootageError
-from dubplate_shared.frames import format_frames
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 
 
@@ -40,19 +38,6 @@ def find_cuts(footage: Pictures, *, progress: ProgressCallback, stop: Stop, stag
             watch.feed(rgb, None if found is None else found[0])
             progress(Progress(index + 1, footage.count, stage))
     return watch.cuts()
-
-
-def refuse_cuts(cuts: tuple[int, ...], first_frame: int) -> None:
-    """Raise FootageError that names the frames, by the numbers that they have in the shot, where there are any."""
-    if not cuts:
-        return
-    frames, places = format_frames([first_frame + cut for cut in cuts]), format_frames(list(cuts))
-    raise FootageError(
-        f"The clip holds {len(cuts) + 1} shots: others begin with frames {frames} ({places} counted from 0)."
-        if len(cuts) > 1
-        else f"The clip holds two shots: the second begins with frame {frames} ({places} counted from 0).",
-        hint="Say --split to track each into a package of its own, or cut the clip there.",
-    )
 
 
 def shot_ranges(count: int, cuts: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
