@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="short clips (tracking)")
     parser.add_argument("--only", metavar="PART", help="one part (tracking: standin, ict, man, still)")
+    parser.add_argument("--alone", action="store_true", help="without the peer that is run beside it (tracking)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")
     asked = parser.parse_args(arguments)
     unknown = [name for name in asked.names if name not in NAMES]
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     try:
-        figures = _run(asked.names or UNASKED, quick=asked.quick, only=asked.only)
+        figures = _run(asked.names or UNASKED, Stage(quick=asked.quick, only=asked.only, alone=asked.alone))
         if asked.json:
             write_json(asked.json, {"schema": SCHEMA, **_machine(), "figures": [asdict(figure) for figure in figures]})
     except DubplateError as error:
@@ -72,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(ExitCode.OK)
 
 
-def _run(names: Sequence[str], *, quick: bool, only: str | None) -> list[Figure]:
+def _run(names: Sequence[str], stage: Stage) -> list[Figure]:
     figures = []
-    with Stage(quick=quick, only=only) as stage:
+    with stage:
         for name in dict.fromkeys(names):
             for figure in _benchmark(name)(stage):
                 print(figure.line(), flush=True)

@@ -49,11 +49,12 @@ POINTS = "points.npz"
 
 @dataclass(frozen=True)
 class IctClip:
-    """What to film."""
+    """What to film.   size: px of the square picture.   face_px: of the face's texture."""
 
     seed: int
     frames: int
     size: int = 640
+    face_px: int = 1024
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _film(clip: IctClip, head: IctHead, folder: Path) -> None:
     rotation = matrix_from_axis_angle(seen.rotation)  # (T, 3, 3)
     weights = _blend_shapes(head, person, performance, clip.seed, times)
     lights, background = lit(times, seed=clip.seed), backdrop(clip.size, seed=clip.seed)
-    look = paint(head, person, seed=clip.seed)
+    look = paint(head, person, seed=clip.seed, face_px=clip.face_px)
     free = _openness(head, person)
     lens = torch.from_numpy(seen.intrinsics).float()
 

@@ -22,8 +22,7 @@ from dubplate_backend.bench.ict_head import (
 from dubplate_backend.raster.rasterise import interpolate, rasterise
 from dubplate_backend.synthetic.noise import Noise
 
-FACE_PX, PART_PX = 1024, 512  # tiles of the atlas: the face's, and each other material's
-PARTS_ACROSS = 3
+PARTS_ACROSS = 3  # materials beside the face lie in tiles of half its size, so many beside one another
 # Linear reflectances: a darker person than the stand-in's, so that the tracker meets another skin.
 SKIN, BLOOD, LIP = np.array([0.36, 0.19, 0.115]), np.array([0.33, 0.10, 0.07]), np.array([0.27, 0.085, 0.075])
 HAIR, TOOTH = np.array([0.022, 0.015, 0.011]), np.array([0.62, 0.55, 0.43])
@@ -42,10 +41,10 @@ class Paint:
     texture: np.ndarray
 
 
-def paint(head: IctHead, person: np.ndarray, *, seed: int) -> Paint:
-    """The skin of one person at rest (V, 3).  A few seconds, the same in the seed."""
-    height, width = FACE_PX, FACE_PX + PARTS_ACROSS * PART_PX
-    pixels = _in_atlas(head.faces_uv)  # (F, 3, 2) px, y down
+def paint(head: IctHead, person: np.ndarray, *, seed: int, face_px: int) -> Paint:
+    """The skin of one person at rest (V, 3), the face `face_px` wide.  Ten seconds at 1024, the same in the seed."""
+    height, width = face_px, face_px + PARTS_ACROSS * (face_px // 2)
+    pixels = _in_atlas(head.faces_uv, face_px)  # (F, 3, 2) px, y down
     part = np.zeros((len(person), len(PARTS)), np.float32)
     for index, (first, behind) in enumerate(PARTS.values()):
         part[first:behind, index] = 1
@@ -64,14 +63,15 @@ def paint(head: IctHead, person: np.ndarray, *, seed: int) -> Paint:
     return Paint(uv.astype(np.float32), texture)
 
 
-def _in_atlas(uv: np.ndarray) -> np.ndarray:
+def _in_atlas(uv: np.ndarray, face_px: int) -> np.ndarray:
     """(F, 3, 2) px, y down: each material's tile at its place."""
+    part_px = face_px // 2
     tile = np.floor(uv[..., 0].mean(axis=1)).astype(int)[:, None]  # (F, 1): one material a face
     inside = np.stack([uv[..., 0] - tile, 1 - uv[..., 1]], axis=-1)
-    size = np.where(tile == 0, FACE_PX, PART_PX)[..., None]
+    size = np.where(tile == 0, face_px, part_px)[..., None]
     other = np.maximum(tile - 1, 0)
-    left = np.where(tile == 0, 0, FACE_PX + other % PARTS_ACROSS * PART_PX)
-    top = np.where(tile == 0, 0, other // PARTS_ACROSS * PART_PX)
+    left = np.where(tile == 0, 0, face_px + other % PARTS_ACROSS * part_px)
+    top = np.where(tile == 0, 0, other // PARTS_ACROSS * part_px)
     return inside * size + np.stack([left, top], axis=-1)
 
 

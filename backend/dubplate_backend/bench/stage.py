@@ -26,10 +26,11 @@ class Stage:
     """Used as a context manager: leaving it removes its files.
 
     quick: with less material where a benchmark has a short form.   only: the one part that a benchmark is to measure.
+    alone: without the peer, where that takes long.
     """
 
-    def __init__(self, *, quick: bool = False, only: str | None = None) -> None:
-        self.quick, self.only = quick, only
+    def __init__(self, *, quick: bool = False, only: str | None = None, alone: bool = False) -> None:
+        self.quick, self.only, self.alone = quick, only, alone
         self.folder = Path(tempfile.mkdtemp(prefix="dubplate-bench-"))
 
     def __enter__(self) -> "Stage":

@@ -36,12 +36,13 @@ TRACK, VIDEO = "track.npz", "clip.mp4"
 
 @dataclass(frozen=True)
 class StandinClip:
-    """What to film.   still: head, mouth and light do not move at all; nothing but noise does, and it is coded without
-    loss."""
+    """What to film.   size: px of the square picture.   texture_px: of the skin.   still: head, mouth and light do not
+    move at all; nothing but noise does, and it is coded without loss."""
 
     seed: int
     frames: int
     size: int = 640
+    texture_px: int = 1024
     still: bool = False
 
 
@@ -77,7 +78,7 @@ def _film(clip: StandinClip, head: HeadModel, folder: Path) -> None:
         track, lights = _held(track, clip.frames // 2), [lights[0]] * clip.frames
     track = replace(track, lighting=np.stack([irradiance(light) for light in lights]))
     track.save(folder / TRACK)
-    actor = cast(head, torch.from_numpy(shape), seed=clip.seed, light=lights[0])
+    actor = cast(head, torch.from_numpy(shape), seed=clip.seed, light=lights[0], texture_size=clip.texture_px)
     background = backdrop(clip.size, seed=clip.seed)
 
     def draw(index: int) -> np.ndarray:

@@ -5,10 +5,10 @@ One similarity per clip: monocular footage tells neither size nor distance when 
 head is laid on the true one by one rotation, translation and scale, which minimise the squared distances of all face
 vertices of all frames (Umeyama 1991, "Least-squares estimation of transformation parameters between two point
 patterns").  In camera space nothing else is taken away: what is left also holds errors of the head's place in depth.
-In head space the head's motion is not part of the error: what is left is the face.
+In skull space, which is head space with the neck unturned, no motion of the head is left: what remains is the face.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from dubplate_shared.track import Track
 
 FRAMES_AT_ONCE = 32
 CONTACT_GAP_MM = 1.0
-"""Lips touch where half of the facing pairs of inner-lip points are nearer than this, measured up the head's axis;
+"""Lips touch where half of the facing pairs of inner-lip points are nearer than this, measured up the skull's axis;
 overlapping counts as touching.  1 mm is about two pixels of a face 160 px between the outer eye corners: the narrowest
 gap that a person sees as dark."""
 
@@ -32,7 +32,7 @@ class TruthScores:
 
     lips_mm: float  # lip vertices in camera space after the clip's similarity
     lips_worst_mm: float
-    lips_head_mm: float  # lip vertices in head space after a similarity there
+    lips_skull_mm: float  # lip vertices in skull space after a similarity there
     jaw_deg: float  # angle of the rotation between tracked and true jaw
     jaw_opening_deg: float  # difference of the turns about x
     rotation_deg: float  # of the skull (head and neck), after the clip's similarity
@@ -85,15 +85,16 @@ def truth_scores(head: HeadModel, tracked: Track, true: Track) -> TruthScores:
     tracked_camera, true_camera = (
         in_camera(points, each, frames) for points, each in ((tracked_head, tracked), (true_head, true))
     )
+    tracked_skull, true_skull = (posed(head, unturned(each), face, frames) for each in (tracked, true))
     clip = Similarity.between(tracked_camera.reshape(-1, 3), true_camera.reshape(-1, 3))
-    still = Similarity.between(tracked_head.reshape(-1, 3), true_head.reshape(-1, 3))
+    skull = Similarity.between(tracked_skull.reshape(-1, 3), true_skull.reshape(-1, 3))
     lips_mm = 1e3 * _mean_distance(clip(tracked_camera[:, lips]), true_camera[:, lips])  # (T,)
     rotation = _angle_deg(clip.rotation @ skull_rotation(tracked)[frames], skull_rotation(true)[frames])
     tracked_jaw, true_jaw = (each.jaw[frames].astype(np.float64) for each in (tracked, true))
     return TruthScores(
         lips_mm=float(lips_mm.mean()),
         lips_worst_mm=float(np.percentile(lips_mm, 95)),
-        lips_head_mm=float(1e3 * _mean_distance(still(tracked_head[:, lips]), true_head[:, lips]).mean()),
+        lips_skull_mm=float(1e3 * _mean_distance(skull(tracked_skull[:, lips]), true_skull[:, lips]).mean()),
         jaw_deg=float(_angle_deg(matrix_from_axis_angle(tracked_jaw), matrix_from_axis_angle(true_jaw)).mean()),
         jaw_opening_deg=float(np.degrees(np.abs(tracked_jaw[:, 0] - true_jaw[:, 0])).mean()),
         rotation_deg=float(rotation.mean()),
@@ -103,25 +104,37 @@ def truth_scores(head: HeadModel, tracked: Track, true: Track) -> TruthScores:
     )
 
 
-def jitter_mm(head: HeadModel, track: Track) -> float:
-    """Root mean square of the second difference of the lip vertices in head space, over frames, vertices: the length of
-    the 3-D vector v[t - 1] - 2 v[t] + v[t + 1].  On a head that keeps still all of it is the tracker's."""
-    lips = np.flatnonzero(head.masks["lips"].numpy())
-    points = posed(head, track, lips, np.arange(len(track)))
+@dataclass(frozen=True)
+class Jitter:
+    """Root mean square, over frames and lip vertices, of the length of v[t - 1] - 2 v[t] + v[t + 1].  On a head that
+    keeps still all of it is the tracker's.  Millimetres."""
+
+    skull_mm: float  # in skull space: the mouth's
+    camera_mm: float  # in camera space: the head's as well, depth included
+
+
+def jitter(head: HeadModel, track: Track) -> Jitter:
+    """Of all frames."""
+    frames, lips = np.arange(len(track)), np.flatnonzero(head.masks["lips"].numpy())
+    skull = posed(head, unturned(track), lips, frames)
+    camera = in_camera(posed(head, track, lips, frames), track, frames)
+    return Jitter(_second_difference_mm(skull), _second_difference_mm(camera))
+
+
+def _second_difference_mm(points: np.ndarray) -> float:
     second = points[:-2] - 2 * points[1:-1] + points[2:]  # (T - 2, N, 3)
     return float(1e3 * np.sqrt((second**2).sum(axis=-1).mean()))
 
 
 def lip_gap_mm(head: HeadModel, track: Track) -> np.ndarray:
-    """(T,) the median, over the facing pairs of inner-lip points, of their distance up the head's axis; negative where
+    """(T,) the median, over the facing pairs of inner-lip points, of their distance up the skull's axis; negative where
     the lips overlap."""
     gaps = []
     for start in range(0, len(track), FRAMES_AT_ONCE):
         frames = np.arange(start, min(start + FRAMES_AT_ONCE, len(track)))
-        points = head.landmarks(_vertices(head, track, frames)).double().numpy()  # (B, 468, 3)
+        points = head.landmarks(_vertices(head, unturned(track), frames)).double().numpy()  # (B, 468, 3)
         upper, lower = np.array(INNER_LIP_PAIRS).T
-        up = matrix_from_axis_angle(track.neck[frames])[:, None, :, 1]  # (B, 1, 3): the neck turns the head's axis
-        gaps.append(np.median(((points[:, upper] - points[:, lower]) * up).sum(axis=-1), axis=1))
+        gaps.append(np.median(points[:, upper, 1] - points[:, lower, 1], axis=1))
     return 1e3 * np.concatenate(gaps)
 
 
@@ -151,6 +164,11 @@ def in_camera(points: np.ndarray, track: Track, frames: np.ndarray) -> np.ndarra
     """points: (F, N, 3) head space at `frames`.  Returns (F, N, 3) metres, camera space."""
     rotation, translation = (torch.from_numpy(array[frames]).double() for array in (track.rotation, track.translation))
     return to_camera(torch.from_numpy(points), rotation, translation).numpy()
+
+
+def unturned(track: Track) -> Track:
+    """The same with the neck straight: its head space is skull space."""
+    return replace(track, neck=np.zeros_like(track.neck))
 
 
 def skull_rotation(track: Track) -> np.ndarray:
