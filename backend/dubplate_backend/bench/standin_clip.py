@@ -15,8 +15,9 @@ from dubplate_backend.bench.kept_clips import kept_clip
 from dubplate_backend.bench.truth_motion import Filmed, filmed, lit, moving
 from dubplate_backend.head.model import EXPRESSION_COMPONENTS, SHAPE_COMPONENTS, HeadModel
 from dubplate_backend.plates.movie import write_movie
+from dubplate_backend.raster.rasterise import interpolate, rasterise
 from dubplate_backend.speech.mouth import mouth_on_head
-from dubplate_backend.synthetic.actor import Pose, cast, picture
+from dubplate_backend.synthetic.actor import Actor, Pose, cast, picture
 from dubplate_backend.synthetic.backdrop import backdrop
 from dubplate_backend.synthetic.light import irradiance
 from dubplate_backend.synthetic.performance import Performance
@@ -30,6 +31,7 @@ CAMERA_FILE, LOSSLESS = 12, 0  # x264's constant rate factor
 SHAPE_DRAWN, SHAPE_SPREAD = 80, 0.7  # components of the identity that differ from the mean, and how far
 FACE_DRAWN, FACE_SPREAD = 30, 0.15  # likewise of what the face does beside speaking
 JAW_STRETCH = 1.25  # wide vowels reach 20 degrees
+DARKEST_TO_LIGHTEST, PIGMENT = (0.4, 1.1), (1.0, 1.2, 1.35)  # share of the actor's reflectance, and its power by colour
 NOISE = 1.5 / 255  # of the sensor, standard deviation, display-referred
 TRACK, VIDEO = "track.npz", "clip.mp4"
 
@@ -79,6 +81,7 @@ def _film(clip: StandinClip, head: HeadModel, folder: Path) -> None:
     track = replace(track, lighting=np.stack([irradiance(light) for light in lights]))
     track.save(folder / TRACK)
     actor = cast(head, torch.from_numpy(shape), seed=clip.seed, light=lights[0], texture_size=clip.texture_px)
+    actor = _toned(actor, random.uniform(*DARKEST_TO_LIGHTEST))
     background = backdrop(clip.size, seed=clip.seed)
 
     def draw(index: int) -> np.ndarray:
@@ -99,6 +102,20 @@ def drawn_in_order(draw, count: int) -> Iterator[np.ndarray]:
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, count, 2 * workers):
             yield from pool.map(draw, range(start, min(start + 2 * workers, count)))
+
+
+def _toned(actor: Actor, tone: float) -> Actor:
+    """The same person with more pigment: skin, lips and hair darker by `tone`, green and blue more so; not eyes and
+    teeth."""
+    head, texture = actor.head, actor.materials.texture
+    size = len(texture)
+    flat = torch.stack([head.uv[:, 0] * size, (1 - head.uv[:, 1]) * size, torch.ones(len(head.uv))], dim=-1)
+    fragments = rasterise(flat[None], head.faces_uv, size, size)
+    pale = (head.masks["eyes"] | head.masks["teeth"] | head.masks["mouth"]).float()[:, None]
+    share = 1 - interpolate(fragments, pale[head.faces])[0].numpy()  # [S, S, 1]
+    toned = texture.copy()
+    toned[..., :3] *= 1 + share * (tone ** np.array(PIGMENT) - 1)
+    return replace(actor, materials=replace(actor.materials, texture=toned.astype(np.float32)))
 
 
 def _track(
