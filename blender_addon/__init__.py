@@ -17,12 +17,17 @@ def _draw_import(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
     menu.layout.operator(operators.DUBPLATE_OT_import_shot.bl_idname, text="Dubplate Shot (.dubshot)")
 
 
+def _draw_export(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    menu.layout.operator(operators.DUBPLATE_OT_export_head.bl_idname, text="Dubplate Head (.abc, .usd)")
+
+
 def register() -> None:
     """Called by Blender when the add-on is enabled; works without a window."""
     settings.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
+    bpy.types.TOPBAR_MT_file_export.append(_draw_export)
     _commands.append(bpy.utils.register_cli_command("dubplate", command.main))
     # Blender disables add-ons when it quits; the bpy package does not, and crashes on classes that are left.
     atexit.register(unregister)
@@ -34,6 +39,7 @@ def unregister() -> None:
     monitor.close_session()
     while _commands:
         bpy.utils.unregister_cli_command(_commands.pop())
+    bpy.types.TOPBAR_MT_file_export.remove(_draw_export)
     bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`blender --command dubplate render …`: the panel's render without a window, for farms.
+"""`blender --command dubplate render …` and `export …`: the add-on without a window, for farms.
 
 The command opens the .blend itself: Blender goes on with its default scene, and with exit code 0, where a file given
 before --command is missing or too new.
@@ -23,8 +23,10 @@ from dubplate_shared.messages import JobFrame, JobInfo, JobProgress, Log, Messag
 from dubplate_shared.plate_names import plate_path
 
 from . import monitor
+from .export_head import export_head
 from .request import Choice
 from .session import RenderRequest
+from .shot_link import find_head
 
 _UNFINISHED_PERCENT = 99.0
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         with _terminated_by_sigterm():
-            return _render(options)
+            return _render(options) if options.command == "render" else _export(options)
     except DubplateError as error:
         print(f"openjd_fail: {error.message.splitlines()[0]}", flush=True)
         print(f"Error: {error.message}\n{error.hint}".rstrip(), file=sys.stderr, flush=True)
@@ -65,7 +67,26 @@ def _parser() -> argparse.ArgumentParser:
     backend = render.add_mutually_exclusive_group()
     backend.add_argument("--connection", default="", help="connection file of a running backend")
     backend.add_argument("--python", default="", help="Python of Dubplate's environment, to start a backend with")
+    export = commands.add_parser(
+        "export",
+        help="write a .blend's animated head and camera as Alembic or USD",
+        epilog="Example: blender --command dubplate export --blend shot.blend --out shot.abc",
+    )
+    export.add_argument("--blend", default="", help="the file to open; default: the one opened before --command")
+    export.add_argument("--out", required=True, help="NAME.abc, NAME.usd, NAME.usdc or NAME.usda")
+    export.add_argument("--frames", default="", help="such as 1001-1100; default: the shot's")
+    export.add_argument("--head", default="", help="armature or shot, where the scene has several")
     return parser
+
+
+def _export(options: argparse.Namespace) -> int:
+    open_blend(options.blend)
+    frames = parse_frames(options.frames) if options.frames else ()
+    head = find_head(bpy.context, options.head)
+    exported = export_head(bpy.context, head, _absolute(options.out), frames)
+    print("openjd_progress: 100.0", flush=True)
+    print(f"Saved: '{exported.path}'", flush=True)
+    return int(ExitCode.OK)
 
 
 def _render(options: argparse.Namespace) -> int:

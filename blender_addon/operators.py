@@ -10,6 +10,7 @@ from bpy.props import StringProperty
 from dubplate_shared.errors import DubplateError, InvalidInput
 
 from . import monitor
+from .export_head import SUFFIXES, export_head
 from .import_shot import import_with_notes
 from .performance import write_take
 from .request import Choice
@@ -113,6 +114,37 @@ class DUBPLATE_MT_takes(bpy.types.Menu):
             self.layout.operator(DUBPLATE_OT_load_take.bl_idname, text=name).take = name
 
 
+class DUBPLATE_OT_export_head(bpy.types.Operator):
+    """Write the animated head and its camera as Alembic or USD"""
+
+    bl_idname = "dubplate.export_head"
+    bl_label = "Export Dubplate Head"
+
+    filepath: StringProperty(name="File", description="NAME.abc, NAME.usd, NAME.usdc or NAME.usda", subtype="FILE_PATH")
+    filter_glob: StringProperty(default="".join(f"*{suffix};" for suffix in SUFFIXES), options={"HIDDEN", "SKIP_SAVE"})
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        self.filepath = self.filepath or f"{ShotLink.of(find_head(context)).name}{SUFFIXES[0]}"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._export(context))
+
+    def _export(self, context: bpy.types.Context) -> None:
+        monitor.clear_status()
+        exported = export_head(context, find_head(context), bpy.path.abspath(self.filepath))
+        first, last = exported.frames
+        self.report({"INFO"}, f"{exported.path}: frames {first} to {last}")
+        if exported.camera is None:
+            self.report({"WARNING"}, "The scene has no camera: the head was written alone.")
+
+
 class DUBPLATE_OT_connect(bpy.types.Operator):
     """Connect to a running backend, or start one with the Python of the preferences"""
 
@@ -192,6 +224,7 @@ CLASSES = (
     DUBPLATE_OT_import_shot,
     DUBPLATE_OT_load_take,
     DUBPLATE_MT_takes,
+    DUBPLATE_OT_export_head,
     DUBPLATE_OT_connect,
     DUBPLATE_OT_disconnect,
     DUBPLATE_OT_render_range,
