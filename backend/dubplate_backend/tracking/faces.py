@@ -19,12 +19,13 @@ import numpy as np
 
 from dubplate_backend.plates.interlace import CombWatch, interlaced_footage
 from dubplate_backend.plates.read_ahead import read_ahead
+from dubplate_backend.tracking.confidence import confidence_of
 from dubplate_backend.tracking.cuts import CutWatch, refuse_cuts
 from dubplate_backend.tracking.face_choice import FaceChoice, choose
 from dubplate_backend.tracking.people import COASTING_FRAMES, OTHERS_KEPT_FRAMES, Following, Person, told_apart
 from dubplate_backend.tracking.squares import Square, cut, distinct, near, square_around
 from dubplate_shared.errors import FootageError
-from dubplate_shared.landmarks import COUNT, COUNT_WITH_IRISES, LEFT_EYE_OUTER, RIGHT_EYE_OUTER, inter_ocular
+from dubplate_shared.landmarks import COUNT_WITH_IRISES
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 
 # Side of the square over the detector's box, which is tighter than the landmarks', and over the landmarks' own square
@@ -42,12 +43,6 @@ TILE_SHARE = 0.6
 FRAMES_BETWEEN_SEARCHES = 12
 # Faces whose middles are nearer than this share of the side cover one another.
 COVERED = 0.6
-# Views that disagree by this share of the inter-ocular distance mean that FaceMesh does not see what it measures.
-DISAGREEMENT_WITHOUT_CONFIDENCE = 0.08
-CONFIDENCE_OF_ONE_VIEW = 0.5
-LEAST_CONFIDENCE = 0.05
-# FaceMesh's own yaw reads 40 degrees at 45 and stays under 61 up to 90 (measured on a rendered head, 10 degrees apart).
-YAW_OF_FULL_CONFIDENCE_DEG, YAW_WITHOUT_CONFIDENCE_DEG = 38.0, 65.0
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,9 @@ class Faces:
     """What was seen in T frames. `landmarks_px`: (T, 478, 2) float32, plate px, centres at +0.5; `depth_px`: (T, 478)
     float32, px at the face's own scale, away from the camera, from an arbitrary zero. Frames without a face hold zeros.
 
-    `confidence`: (T,) float32, how far the landmarks can be trusted: 1 where two measurements in slightly different
-    squares agree and the face is within 45 degrees of the camera; it falls with their disagreement (none at 8 % of the
-    inter-ocular distance) and with the turn beyond that; never below 0.05 where there is a face, and 0 where the face
-    that is followed is not seen.
+    `confidence`: (T,) float32, how far the landmarks can be trusted, as tracking/confidence.py measures it: 1 for a
+    sharp face within 45 degrees of the camera on which two measurements agree; at least 0.05 where the face that is
+    followed is seen, and 0 where it is not.
     `most_faces`: the most that were seen at once.
     """
 
@@ -256,17 +250,12 @@ class FaceFinder:
         return found if found is not None and near(square_around(found[0]), square) else None
 
     def _measure(self, rgb: np.ndarray, square: Square) -> tuple[np.ndarray, float] | None:
-        """Mean landmarks of the views of `square`, and the confidence that their agreement and the turn give."""
+        """Mean landmarks of the views of `square`, and how far they can be trusted."""
         seen = [points for view in VIEWS if (points := self._landmarks(rgb, square.view(*view))) is not None]
         if not seen:
             return None
         points = np.mean(seen, axis=0)
-        agreement = CONFIDENCE_OF_ONE_VIEW
-        if len(seen) == len(VIEWS):
-            spread = np.linalg.norm(np.stack(seen)[:, :COUNT, :2] - points[:COUNT, :2], axis=-1).mean()
-            share = 2 * spread / max(float(inter_ocular(points[:, :2])), 1e-6)  # of two views, not from their mean
-            agreement = 1 - share / DISAGREEMENT_WITHOUT_CONFIDENCE
-        return points, float(np.clip(agreement * facing(points), LEAST_CONFIDENCE, 1))
+        return points, confidence_of(seen, len(VIEWS), cut(rgb, square_around(points))[0])
 
     def _landmarks(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
         """FaceMesh on one square, (478, 3) plate px, or None."""
@@ -323,11 +312,3 @@ def covers(other: Square, face: Square) -> bool:
 def closest(square: Square, squares: list[Square]) -> Square:
     """The one of `squares` whose middle is nearest."""
     return min(squares, key=square.distance)
-
-
-def facing(points: np.ndarray) -> float:
-    """1 for a face within 45 degrees of the camera, falling to 0 beyond.  points: (478, 3) px, as FaceMesh has them."""
-    across = points[LEFT_EYE_OUTER] - points[RIGHT_EYE_OUTER]
-    yaw_deg = np.degrees(np.arctan2(abs(across[2]), np.hypot(across[0], across[1])))
-    span = YAW_WITHOUT_CONFIDENCE_DEG - YAW_OF_FULL_CONFIDENCE_DEG
-    return float(np.clip((YAW_WITHOUT_CONFIDENCE_DEG - yaw_deg) / span, 0, 1))

@@ -54,7 +54,8 @@ class Person:
 
     def cost(self, square: Square) -> float:
         """How little `square` looks like this person's next place; IMPOSSIBLE where it cannot be."""
-        apart = self.expected.distance(square) / self.square.side
+        # Whoever was hidden may have gone on or have turned round.
+        apart = min(place.distance(square) for place in (self.expected, self.square)) / self.square.side
         growth = abs(float(np.log(square.side / self.square.side)))
         if apart > LARGEST_JUMP + SEARCH_GROWTH * self.missing or growth > np.log(SIZE_FACTOR):
             return IMPOSSIBLE
