@@ -22,7 +22,7 @@ from dubplate_backend.interchange.tracked_frames import Edition
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.speech.sound import write_wav
-from dubplate_shared.errors import ExitCode, FootageError, HeadModelMismatch, InvalidInput
+from dubplate_shared.errors import Cancelled, ExitCode, FootageError, HeadModelMismatch, InvalidInput
 from dubplate_shared.landmarks import inter_ocular
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.shot import Rate, Shot
@@ -131,6 +131,23 @@ def test_codes_of_one_flame_are_refused_by_the_other(flame, plate, tmp_path):
     settings = ImportSettings(edition=Edition.FLAME2020, preview=False)
     shot = import_track([tmp_path / "t.npz"], plate, tmp_path / "man.dubshot", head=flame.head, settings=settings)
     assert shot.info.extra["tracking"]["edition"] == "flame2020"
+
+
+def test_an_import_that_is_stopped_leaves_nothing(flame, plate, tmp_path):
+    write_metrical(tmp_path / "c", flame.arrays, still(3), np.zeros((VERTICES, 3, 2)))
+    done = []
+    with pytest.raises(Cancelled):
+        import_track(
+            [tmp_path / "c"],
+            plate,
+            tmp_path / "man.dubshot",
+            head=flame.head,
+            settings=ImportSettings(crop=CROP),
+            progress=lambda progress: done.append(progress.stage),
+            stop=lambda: len(done) > 5,
+        )
+    assert done[0] == "reading" and done[-1] != "reading", "it is stopped while the preview is written"
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_a_package_that_is_there_is_not_replaced_unasked(flame, plate, imported):

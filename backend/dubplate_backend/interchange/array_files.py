@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dubplate_backend.head.torch_files import read_torch_file
 from dubplate_backend.head.unpickle import plain_values, read_limited, read_pickled_npy, told_plainly
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import load_npz
+from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 
 MAX_FRAME_BYTES = 64 << 20
 """Of one file of codes: a metrical-tracker frame is 6 kB; DECA's dictionaries hold pictures and meshes."""
@@ -92,6 +94,15 @@ def array_of(content: dict[str, Any], name: str, where: str) -> np.ndarray:
             hint="The tracker lost the face there: run it again.",
         )
     return array
+
+
+def watched(files: list[Path], progress: ProgressCallback, stop: Stop) -> Iterator[Path]:
+    """The files one by one, each reported.   Raises Cancelled where asked to stop."""
+    for done, path in enumerate(files):
+        check(stop)
+        progress(Progress(done, len(files), "reading"))
+        yield path
+    progress(Progress(len(files), len(files), "reading"))
 
 
 def frame_number(path: Path) -> int:

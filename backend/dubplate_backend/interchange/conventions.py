@@ -40,11 +40,15 @@ def root_joints(
 
     shape: [300].   expression: [N, 100].   offset: [V >= 5023, 3] metres added to the shaped head.   Returns [N, 3].
     """
-    codes = [torch.from_numpy(np.asarray(code)).to(head.template.dtype) for code in (shape, expression)]
-    joints = head.shaped(*codes)[1][:, 0].double().numpy()
+    person = torch.from_numpy(np.asarray(shape)).to(head.template.dtype)
+    regressor = head.joint_regressor[0]  # [V]
+    joints = np.tile(head.shaped(person)[1][0, 0].double().numpy(), (len(expression), 1))  # [N, 3]
+    if head.joints_follow_expression:
+        moved = torch.einsum("v,vkc->ck", regressor, head.expression_basis)  # [100, 3]
+        joints = joints + expression @ moved.double().numpy()
     if offset is not None:
-        joints = joints + head.joint_regressor[0, :VERTICES].double().numpy() @ offset[:VERTICES]
-    return np.broadcast_to(joints, (len(expression), 3))
+        joints = joints + regressor[:VERTICES].double().numpy() @ offset[:VERTICES]
+    return joints
 
 
 def about_origin(rotation: np.ndarray, translation: np.ndarray, pivot: np.ndarray) -> np.ndarray:

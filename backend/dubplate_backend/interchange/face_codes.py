@@ -25,25 +25,36 @@ from typing import Any
 import numpy as np
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.interchange.array_files import array_of, frame_number, read_arrays, read_npy
+from dubplate_backend.interchange.array_files import array_of, frame_number, read_arrays, read_npy, watched
 from dubplate_backend.interchange.conventions import about_origin, root_joints
 from dubplate_backend.interchange.tracked_frames import Edition, TrackedFrames, WeakPose, padded
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 from dubplate_shared.rotations import matrix_from_axis_angle
 
 CROP_PX = 224  # all four
 _SHAPE = ("shape", "shapecode", "shape_params")
 _EXPRESSION = ("exp", "expcode", "expression_params")
 _POSE = ("pose", "posecode")
+_LIDS = ("eyelid_params",)
 _PARTS = ("shape", "exp", "pose", "cam", "tform", "center", "size")
 """Files of a folder that holds one frame."""
 
 
+_KEPT = (*_SHAPE, *_EXPRESSION, *_POSE, "pose_params", "jaw_params", *_LIDS, *_PARTS)
+
+
 def read_face_codes(
-    files: list[Path], head: HeadModel, edition: Edition | None = None, tool: str = "DECA"
+    files: list[Path],
+    head: HeadModel,
+    edition: Edition | None = None,
+    tool: str = "DECA",
+    *,
+    progress: ProgressCallback = silent,
+    stop: Stop = never,
 ) -> TrackedFrames:
     """A sequence: a file or a folder for each frame, or one file with a row for each.   Raises InvalidInput."""
-    frames = _frames(files, tool)
+    frames = _frames(files, tool, progress, stop)
     shapes = _rows(frames, _SHAPE, None, tool)
     expression = _rows(frames, _EXPRESSION, None, tool)
     turn, jaw = _turns(frames, tool)
@@ -53,7 +64,7 @@ def read_face_codes(
     shape = np.median(shapes, axis=0)  # one person: an outlier must not move it
     if np.ptp(shapes, axis=0).max() > 0:
         notes.append("It gives each picture a shape of its own: the median of them is the person's.")
-    lids = _rows(frames, ("eyelid_params",), 2, tool) if _has(frames, "eyelid_params") else np.zeros((len(frames), 2))
+    lids = _rows(frames, _LIDS, 2, tool) if _has(frames, _LIDS[0]) else np.zeros((len(frames), 2))
     shape, expression = padded(shape, 300, tool, "shape"), padded(expression, 100, tool, "expression")
     rotation = matrix_from_axis_angle(turn)
     pose = None
@@ -83,7 +94,7 @@ def read_face_codes(
     )
 
 
-def _frames(files: list[Path], tool: str) -> list[tuple[int, dict[str, Any]]]:
+def _frames(files: list[Path], tool: str, progress: ProgressCallback, stop: Stop) -> list[tuple[int, dict[str, Any]]]:
     """(number, codes) in order: of folders with exp.npy, of a file each, or of one file with a row for each frame."""
     if len(files) == 1 and files[0].is_file():
         content = _checked(read_arrays(files[0]), files[0].name, tool)
@@ -91,7 +102,7 @@ def _frames(files: list[Path], tool: str) -> list[tuple[int, dict[str, Any]]]:
         if rows.ndim == 2 and len(rows) > 1:
             return [(row, {**_row(content, row, len(rows)), "name": files[0].name}) for row in range(len(rows))]
     frames = []
-    for path in files:
+    for path in watched(files, progress, stop):
         content = _folder(path) if path.is_dir() else read_arrays(path)
         number = _folder_number(path) if path.is_dir() else frame_number(path)
         frames.append((number, {**_checked(content, path.name, tool), "name": path.name}))
@@ -127,7 +138,7 @@ def _checked(content: dict[str, Any], where: str, tool: str) -> dict[str, Any]:
             hint="Save what its encoder returns (codedict) instead, for instance with numpy.savez.",
         )
     _name(content, _EXPRESSION, where)
-    return content
+    return {name: content[name] for name in _KEPT if name in content}  # DECA's dictionaries hold pictures besides
 
 
 def _name(content: dict[str, Any], names: tuple[str, ...], where: str = "the file") -> str:

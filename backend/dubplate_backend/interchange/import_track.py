@@ -83,7 +83,7 @@ def import_track(
     if out.exists() and not settings.overwrite:
         raise InvalidInput(f"{out} exists already.", hint="Choose another name, or say --overwrite to replace it.")
     require_flame(head)
-    tracked = read_tracked(files, head, settings.form, settings.edition, settings.camera)
+    tracked = read_tracked(files, head, settings.form, settings.edition, settings.camera, progress=progress, stop=stop)
     require_edition(head, tracked)
     with (
         open_footage(video, rate=settings.rate, colour_space=settings.colour_space) as footage,

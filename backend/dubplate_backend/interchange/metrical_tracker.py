@@ -20,19 +20,27 @@ from pathlib import Path
 import numpy as np
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.interchange.array_files import array_of, frame_number, read_arrays
+from dubplate_backend.interchange.array_files import array_of, frame_number, read_arrays, watched
 from dubplate_backend.interchange.conventions import OPENCV_FROM_PYTORCH3D, matrix_from_6d
 from dubplate_backend.interchange.tracked_frames import Edition, PerspectivePose, TrackedFrames, padded
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 from dubplate_shared.rotations import axis_angle_from_matrix
 
 TOOL = "metrical-tracker"
 PICTURES_PER_SECOND = 25.0  # configs/config.py, fps
 
 
-def read_metrical_tracker(files: list[Path], head: HeadModel, edition: Edition | None = None) -> TrackedFrames:
+def read_metrical_tracker(
+    files: list[Path],
+    head: HeadModel,
+    edition: Edition | None = None,
+    *,
+    progress: ProgressCallback = silent,
+    stop: Stop = never,
+) -> TrackedFrames:
     """The frames of one actor.   Raises InvalidInput naming the file that is wrong, UnsafePickle."""
-    frames = read_frames(files, TOOL)
+    frames = read_frames(files, TOOL, progress, stop)
     r, t = stacked(frames, "camera", "R", 6, TOOL), stacked(frames, "camera", "t", 3, TOOL)
     focal, middle = stacked(frames, "camera", "fl", 1, TOOL), stacked(frames, "camera", "pp", 2, TOOL)
     height, width = picture_size(frames, TOOL)
@@ -58,15 +66,18 @@ def read_metrical_tracker(files: list[Path], head: HeadModel, edition: Edition |
     )
 
 
-def read_frames(files: list[Path], tool: str) -> list[tuple[int, dict]]:
-    """(number, content) of `.frame` files, in order.   Raises InvalidInput, UnsafePickle."""
+def read_frames(
+    files: list[Path], tool: str, progress: ProgressCallback = silent, stop: Stop = never
+) -> list[tuple[int, dict]]:
+    """(number, flame, camera and img_size) of `.frame` files, in order.   Raises InvalidInput, UnsafePickle."""
     frames = []
-    for path in files:
+    for path in watched(files, progress, stop):
         content = read_arrays(path)
         for part in ("flame", "camera"):
             if not isinstance(content.get(part), dict):
                 raise InvalidInput(f"{path.name} holds no {part!r}: it is no frame of {tool}.", hint="Check --format.")
-        frames.append((frame_number(path), {**content, "name": path.name}))
+        kept = {name: content[name] for name in ("flame", "camera", "img_size") if name in content}
+        frames.append((frame_number(path), {**kept, "name": path.name}))
     return sorted(frames, key=lambda frame: frame[0])
 
 

@@ -24,14 +24,22 @@ from dubplate_backend.interchange.conventions import OPENCV_FROM_OPENGL
 from dubplate_backend.interchange.metrical_tracker import picture_size, read_frames, rotations, stacked, turns
 from dubplate_backend.interchange.tracked_frames import Edition, PerspectivePose, TrackedFrames, padded
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 
 TOOL = "pixel3dmm"
 _BASE = "R_base_"
 
 
-def read_pixel3dmm(files: list[Path], head: HeadModel, edition: Edition | None = None) -> TrackedFrames:
+def read_pixel3dmm(
+    files: list[Path],
+    head: HeadModel,
+    edition: Edition | None = None,
+    *,
+    progress: ProgressCallback = silent,
+    stop: Stop = never,
+) -> TrackedFrames:
     """The frames of one actor.   Raises InvalidInput naming the file that is wrong, UnsafePickle."""
-    frames = read_frames(files, TOOL)
+    frames = read_frames(files, TOOL, progress, stop)
     serial = _one_camera(frames)
     base = stacked(frames, "camera", f"{_BASE}{serial}", 9, TOOL).reshape(-1, 3, 3)
     base_t = stacked(frames, "camera", f"t_base_{serial}", 3, TOOL)

@@ -15,6 +15,7 @@ from dubplate_backend.interchange.tracked_frames import Edition, TrackedFrames
 from dubplate_backend.interchange.vhap import read_vhap
 from dubplate_backend.interchange.vhap_nerf import INDEX, read_vhap_nerf
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 
 
 class TrackFormat(StrEnum):
@@ -38,23 +39,31 @@ _CODE_SUFFIXES = (".npz", ".npy", ".pt", ".pth", ".pkl", ".mat")
 
 
 def read_tracked(
-    paths: list[Path], head: HeadModel, form: TrackFormat, edition: Edition | None = None, camera: str | None = None
+    paths: list[Path],
+    head: HeadModel,
+    form: TrackFormat,
+    edition: Edition | None = None,
+    camera: str | None = None,
+    *,
+    progress: ProgressCallback = silent,
+    stop: Stop = never,
 ) -> TrackedFrames:
     """What a tool tracked.   paths: its files, or the folder that holds them.   camera: of several in an export.
 
-    Raises InvalidInput naming the file that is wrong and the fix, UnsafePickle where one is hostile.
+    Raises InvalidInput naming the file that is wrong and the fix, UnsafePickle where one is hostile,
+    Cancelled where asked to stop.
     """
     files = _files(paths)
     form = recognised(files) if form is TrackFormat.AUTO else form
     if form is TrackFormat.METRICAL:
-        return read_metrical_tracker(files, head, edition)
+        return read_metrical_tracker(files, head, edition, progress=progress, stop=stop)
     if form is TrackFormat.PIXEL3DMM:
-        return read_pixel3dmm(files, head, edition)
+        return read_pixel3dmm(files, head, edition, progress=progress, stop=stop)
     if form is TrackFormat.VHAP:
         return read_vhap(files, head, edition)
     if form is TrackFormat.VHAP_NERF:
-        return read_vhap_nerf(files, head, edition, camera)
-    return read_face_codes(files, head, edition, FACE_CODES[form])
+        return read_vhap_nerf(files, head, edition, camera, progress=progress, stop=stop)
+    return read_face_codes(files, head, edition, FACE_CODES[form], progress=progress, stop=stop)
 
 
 def recognised(files: list[Path]) -> TrackFormat:

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.interchange.array_files import read_npz
+from dubplate_backend.interchange.array_files import read_npz, watched
 from dubplate_backend.interchange.conventions import OPENCV_FROM_OPENGL
 from dubplate_backend.interchange.tracked_frames import Edition, PerspectivePose, TrackedFrames
 from dubplate_backend.interchange.vhap import PICTURES_PER_SECOND, edition_note, flame_codes, head_motion
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 
 TOOL = "VHAP (NeRF export)"
 INDEX = "transforms.json"
@@ -30,14 +31,21 @@ _MAX_INDEX_BYTES = 256 << 20
 
 
 def read_vhap_nerf(
-    files: list[Path], head: HeadModel, edition: Edition | None = None, camera: str | None = None
+    files: list[Path],
+    head: HeadModel,
+    edition: Edition | None = None,
+    camera: str | None = None,
+    *,
+    progress: ProgressCallback = silent,
+    stop: Stop = never,
 ) -> TrackedFrames:
     """The frames that one camera saw.   Raises InvalidInput where the export is broken or has several cameras."""
     if len(files) != 1:
         raise InvalidInput(f"{len(files)} files are named.", hint=f"Name {INDEX}, or the folder that holds it.")
     index = files[0] / INDEX if files[0].is_dir() else files[0]
     frames = _of_one_camera(_frames(index), camera)
-    contents = [read_npz(_beside(index, str(frame["flame_param_path"]))) for frame in frames]
+    paths = [_beside(index, str(frame["flame_param_path"])) for frame in frames]
+    contents = [read_npz(path) for path in watched(paths, progress, stop)]
     where = "flame_param"
     joined: dict[str, np.ndarray] = {
         name: np.concatenate([np.atleast_2d(content[name]) for content in contents])
