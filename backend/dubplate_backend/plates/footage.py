@@ -32,7 +32,7 @@ from dubplate_backend.plates.video_stream import (
     open_container,
     opened,
 )
-from dubplate_shared.errors import FootageError
+from dubplate_shared.errors import FootageError, InvalidInput
 from dubplate_shared.shot import PlateSource, Rate
 
 # ITU-T H.273: matrix coefficients 2 are "unspecified". By long custom such footage is BT.601 in standard definition and
@@ -88,6 +88,21 @@ def open_footage(path: str | Path, *, rate: Rate | None = None, colour_space: st
             hint="Leave out --fps, which is for image sequences, or write the video again at the rate that is wanted.",
         )
     return footage
+
+
+def first_frame_of(footage: Footage | Sequence | Segment, wanted: int | None, usual: int) -> int:
+    """The number of the shot's first frame: its file's in a sequence, else `wanted` or `usual`.
+
+    Raises InvalidInput where a sequence's files have other numbers than are wanted.
+    """
+    if footage.first_frame is None:
+        return usual if wanted is None else wanted
+    if wanted not in (None, footage.first_frame):
+        raise InvalidInput(
+            f"The sequence begins with frame {footage.first_frame}, not {wanted}.",
+            hint="Leave out --first-frame: a sequence's frames keep the numbers of their files.",
+        )
+    return footage.first_frame
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 
 Where something moves, each line of a progressive picture fits the lines between which it lies better than those of the
 picture before or after; in an interlaced one they belong to other moments, and one of the neighbouring pictures' lines
-are as near in time. The comparison is that of FFmpeg's idet (described in libavfilter/vf_idet.c), on moving points only.
+are as near in time. The comparison is that of FFmpeg's idet (see libavfilter/vf_idet.c), on moving points only.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ class WholeFootage(Protocol):
     colour_space: str
     timecode: str | None
     first_frame: int | None
+    fields: bool
 
     @property
     def count(self) -> int: ...
@@ -43,7 +44,10 @@ class WholeFootage(Protocol):
 
 
 class Segment:
-    """Frames start..stop-1 of `footage`, counted and timed from the first of them. Attributes as `Footage` has them."""
+    """Frames start..stop-1 of `footage`, counted and timed from the first of them. Attributes as `Footage` has them.
+
+    `seconds`: how long it is shown, which is as much as belongs to it of the footage's sound.
+    """
 
     def __init__(self, footage: WholeFootage, start: int, stop: int) -> None:
         """Raises IndexError where start..stop-1 is empty or not in the footage."""
@@ -53,9 +57,14 @@ class Segment:
         self.rate = footage.rate
         self.pixel_aspect = footage.pixel_aspect
         self.colour_space = footage.colour_space
+        self.fields = footage.fields
         self.count = stop - start
         self.times = footage.times[start:stop] - footage.times[start]
         self.start_s = footage.start_s + float(footage.times[start])
+        usual = footage.rate.den / footage.rate.num
+        self.seconds = float(self.times[-1]) + (
+            usual if stop == footage.count else float(footage.times[stop] - footage.times[stop - 1])
+        )
         self.timecode = later(footage.timecode, start, footage.rate.fps) if footage.timecode else None
         self.first_frame = None if footage.first_frame is None else footage.first_frame + start
         self._footage = footage

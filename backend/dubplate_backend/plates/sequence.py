@@ -27,6 +27,8 @@ class Sequence:
     """
 
     start_s = 0.0
+    seconds = None
+    fields = False
     variable_rate = False
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -95,22 +96,28 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
         soundfile.write(temporary, np.atleast_2d(samples).T, rate, subtype="PCM_24", format="WAV")
 
 
-def extract_wav(source: Path | str, path: Path | str, *, start_s: float | None = None) -> float:
+def extract_wav(
+    source: Path | str, path: Path | str, *, start_s: float | None = None, seconds: float | None = None
+) -> float:
     """Copy the sound of `source` to a 24-bit WAV with its channels and rate, in flat memory. Returns its seconds.
 
-    `start_s` and errors as decode_sound; OutputNotWritable where the disk is full.
+    `start_s` and errors as decode_sound; OutputNotWritable where the disk is full.   `seconds`: copy no more than that.
     """
     blocks = decode_sound(source, start_s=start_s)
     first = next(blocks)
+    left = None if seconds is None else round(seconds * first.rate)
     with (
         atomic_path(path) as temporary,
         soundfile.SoundFile(
             temporary, "w", samplerate=first.rate, channels=first.samples.shape[0], subtype="PCM_24", format="WAV"
         ) as file,
     ):
-        file.write(first.samples.T)
-        for block in blocks:
-            file.write(block.samples.T)
+        for block in chain((first,), blocks):
+            file.write(block.samples[:, :left].T)
+            if left is not None:
+                left = max(0, left - block.samples.shape[1])
+                if left == 0:
+                    break
         return file.frames / first.rate
 
 
