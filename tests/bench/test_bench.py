@@ -75,6 +75,12 @@ def test_an_unknown_benchmark_is_refused_with_those_there_are(capsys):
     assert all(name in said for name in NAMES)
 
 
+def test_an_unknown_part_of_the_tracking_benchmark_is_refused_with_those_there_are(capsys):
+    assert main(["tracking", "--only", "teapot"]) != 0
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("standin", "ict", "still", "man"))
+
+
 def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

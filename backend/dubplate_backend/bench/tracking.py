@@ -19,6 +19,7 @@ from dubplate_backend.bench.tracking_scores import contact_scores, jitter, lip_g
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.tracking.frames import Frames
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.track import Track
 
 MAN, MAN_CLIP = "kitchen_man", "kitchen_man_25fps.mp4"
@@ -35,7 +36,9 @@ WARP_RATIO, RECALL, PRECISION, FRAMES_A_SECOND = 0.75, 0.95, 0.9, 2.0
 
 
 def tracking(stage: Stage) -> Iterator[Figure]:
-    """Scores of each clip as it is done, with the seconds of each stage."""
+    """Scores of each clip as it is done, with the seconds of each stage.  Raises InvalidInput for an unknown part."""
+    if stage.only is not None and stage.only not in PARTS:
+        raise InvalidInput(f"tracking has no part {stage.only!r}.", hint=f"Choose one of: {', '.join(PARTS)}.")
     for name, part in PARTS.items():
         if stage.only in (None, name):
             yield from part(stage)
