@@ -13,7 +13,7 @@ import torch
 from take_files import LIVE_LINK_HEADER, empty_shot, write_audio2face, write_live_link
 from typer.testing import CliRunner
 
-from dubplate_backend.head.load import load_standin
+from dubplate_backend.cli.main import application
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.interchange.arkit import GAZE, NAMES, PARTS
 from dubplate_backend.interchange.face_shapes import codes_of_shapes, directions
@@ -27,8 +27,8 @@ from dubplate_shared.shot import Rate, Shot
 
 
 @pytest.fixture(scope="module")
-def head() -> HeadModel:
-    return load_standin()
+def head(standin) -> HeadModel:
+    return standin
 
 
 @pytest.fixture
@@ -159,6 +159,12 @@ def test_audio2face_opens_the_jaw_by_its_own_and_by_arkits_names(head, shot, tmp
     assert first.eyes is None  # made from sound: eyes as filmed
 
 
+def test_audio2face_turns_the_eyes_when_asked(head, shot, tmp_path) -> None:
+    file = write_audio2face(tmp_path / "eyes.json", {"jawDrop": np.zeros(36), "eyesLookLeft": np.ones(36)})
+    take = import_take(file, shot, "x", head=head, settings=TakeSettings(upper_face=UpperFace.IMPORTED)).take
+    assert np.allclose(np.degrees(take.eyes[10]), (0, 35, 0, 0, 35, 0), atol=1e-4)
+
+
 @pytest.mark.parametrize("order", ["xyzw", "wxyz"])
 def test_a_jaw_that_moves_as_a_joint_is_read_from_its_rotations(head, shot, tmp_path, order) -> None:
     angle = 0.5 * np.radians(25.3) * opening(1.2, 30)
@@ -245,6 +251,9 @@ def test_another_head_an_unknown_kind_and_a_silent_voice_are_refused(head, shot,
     file = write_live_link(tmp_path / "x.csv", {"JawOpen": np.full(60, 0.5)})
     with pytest.raises(HeadModelMismatch):
         import_take(file, shot, "x", head=replace(head, sha256="0" * 64))
+    for name in ("tracked", "a/b"):
+        with pytest.raises(InvalidInput):
+            import_take(file, shot, name, head=head)
     with pytest.raises(InvalidInput, match="no known kind"):
         import_take(file.rename(tmp_path / "x.fbx"), shot, "x", head=head)
     with pytest.raises(FootageError):
@@ -259,14 +268,8 @@ def test_gaze_shapes_are_among_the_names() -> None:
 
 
 def test_the_command_stores_the_take_and_reports_as_json(head, shot, tmp_path) -> None:
-    import typer
-
-    from dubplate_backend.cli.import_take import command
-
-    app = typer.Typer()
-    app.command()(command)
     file = write_live_link(tmp_path / "phone.csv", {"JawOpen": opening(1.2, 60), "TongueOut": np.full(72, 0.5)})
-    done = CliRunner().invoke(app, [str(file), str(shot.path), "--take", "phone", "--json"])
+    done = CliRunner().invoke(application(), ["import", "take", str(file), str(shot.path), "--take", "phone", "--json"])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["frames"] == 30 and report["jaw_deg"]["max"] > 10 and "tongueOut" in report["warnings"][0]

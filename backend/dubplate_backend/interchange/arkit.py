@@ -9,7 +9,7 @@ Its jaw slides 6.4 mm at jawLeft; a jaw that can only turn carries its teeth as 
 
 from dataclasses import dataclass
 
-from dubplate_backend.head.goals import CORNER, LOWER_EDGE, LOWER_LINE, UPPER_EDGE, UPPER_LINE, Goal
+from dubplate_backend.head.goals import AWAKE, CORNER, LOWER_EDGE, LOWER_LINE, UPPER_EDGE, UPPER_LINE, Goal
 
 JAW_OPEN_DEG = 25.3
 JAW_SIDE_DEG = 4.5
@@ -54,7 +54,7 @@ EXTRA_GOALS = (
             ((105, 52), (0.2, 2.2, 0.0)),
             ((9, 8), (0, 1.5, 0)),
         ),
-        still=(),
+        still=AWAKE,
     ),
 )
 """What ARKit tells apart and our own controls do not."""
@@ -84,7 +84,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     **_pair("mouthPress", Part("press", 1.0)),
     **_pair("mouthLowerDown", Part("lower_lip_drop", 1.1)),
     **_pair("mouthUpperUp", Part("upper_lip_raise", 1.5)),
-    "cheekPuff": (Part("cheek_puff", 1.5),),
+    "cheekPuff": (Part("cheek_puff", 1.2),),
     **_pair("noseSneer", Part("sneer", 1.5)),
     **_pair("eyeBlink", Part("blink", 1.0)),
     **_pair("eyeSquint", Part("blink", 0.2)),

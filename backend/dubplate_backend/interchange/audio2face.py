@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from dubplate_backend.head.unpickle import read_limited
-from dubplate_backend.interchange.arkit import JAW_OPEN_DEG, arkit_name
+from dubplate_backend.interchange.arkit import GAZE, JAW_OPEN_DEG, arkit_name
+from dubplate_backend.interchange.eye_looks import eyes_of
 from dubplate_backend.interchange.face_performance import FacePerformance
 from dubplate_shared.errors import InvalidInput
 
@@ -35,6 +36,8 @@ FACS: dict[str, dict[str, float]] = {
     **{f"cheekPuff{letter}": {"cheekPuff": 0.5} for letter, _ in _SIDES},
     "eyesLookUp": {"eyeLookUpLeft": 1.0, "eyeLookUpRight": 1.0},
     "eyesLookDown": {"eyeLookDownLeft": 1.0, "eyeLookDownRight": 1.0},
+    "eyesLookLeft": {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0},
+    "eyesLookRight": {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0},
     "jawDrop": {"jawOpen": 1.0},
     "jawDropLipTowards": {"mouthClose": 1.0},
     "jawThrust": {"jawForward": 1.0},
@@ -80,8 +83,9 @@ def read_audio2face(path: Path, *, fps: float | None = None) -> FacePerformance:
         opening = _jaw_joint(path, content, len(matrix))
         if opening is not None:
             weights["jawOpen"] = opening
+    eyes = eyes_of(weights) if any(name in weights for name in GAZE) else None
     notes = (f"Shapes that are not known, and are left out: {', '.join(unknown)}.",) if unknown else ()
-    return FacePerformance(np.arange(len(matrix)) / rate, 1.0 / rate, weights, notes=notes)
+    return FacePerformance(np.arange(len(matrix)) / rate, 1.0 / rate, weights, eyes, notes=notes)
 
 
 def _content(path: Path) -> dict[str, Any]:

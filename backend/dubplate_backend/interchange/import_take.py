@@ -24,9 +24,10 @@ from dubplate_backend.speech.mouth import LipGauge, resting_expression, resting_
 from dubplate_backend.speech.sound import has_sound
 from dubplate_shared.errors import FootageError, InvalidInput
 from dubplate_shared.files import sha256_file
+from dubplate_shared.plate_names import checked_name
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, never, silent
 from dubplate_shared.shot import HeadIdentity, Shot
-from dubplate_shared.take import Take
+from dubplate_shared.take import TRACKED, Take
 
 LEAST_CUT_S = 0.1
 """A performance that is cut by less than this is not worth a warning."""
@@ -87,6 +88,8 @@ def import_take(
     """
     path = Path(path)
     shot.info.head.require(HeadIdentity(head.kind, head.sha256), "This head")
+    if checked_name(name, "Take") == TRACKED:
+        raise InvalidInput(f"{TRACKED!r} is what was filmed and cannot be replaced.", hint="Choose another take name.")
     if not path.is_file():
         raise InvalidInput(f"{path} does not exist.", hint="Check the path.")
     reader = _READERS.get(path.suffix.lower())

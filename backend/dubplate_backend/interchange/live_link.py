@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from dubplate_backend.head.unpickle import read_limited
-from dubplate_backend.interchange.arkit import EYE_RANGE_DEG, NAMES, arkit_name
+from dubplate_backend.interchange.arkit import NAMES, arkit_name
+from dubplate_backend.interchange.eye_looks import SIDES, eyes_of
 from dubplate_backend.interchange.face_performance import FacePerformance
 from dubplate_shared.errors import InvalidInput
-from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
 WHAT = "a recording of Live Link Face"
 MAX_FILE_BYTES = 256 << 20
@@ -26,11 +26,7 @@ TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
 USUAL_RATE = 60
 _TIMECODE = re.compile(r"^(\d{1,2}):(\d\d):(\d\d)[:;](\d\d(?:\.\d+)?)$")
 _DAY_S = 86400
-_ANGLES = {"left": ("LeftEyeYaw", "LeftEyePitch"), "right": ("RightEyeYaw", "RightEyePitch")}
-_UNITS = (1.0, np.pi, np.pi / 180)
-"""Radians, half turns (Unreal's ARKit plug-in writes degrees / 180), degrees: files of all three are about."""
-_SEEN_LOOK = 0.02
-"""Mean of a look shape below which an eye has hardly moved, and its angles tell nothing of their unit."""
+_ANGLES = {(side, turn): f"{side}eye{turn}" for side in SIDES for turn in ("yaw", "pitch")}  # columns, in lower case
 
 
 def read_live_link(path: Path, *, fps: float | None = None) -> FacePerformance:
@@ -48,21 +44,13 @@ def read_live_link(path: Path, *, fps: float | None = None) -> FacePerformance:
     numbers = {name: _column(path, rows, index) for name, index in columns.items()}
     times, sample_s, timecode_s, kept = _clock(path, header, rows, fps)
     weights = {name: values[kept] for name, values in numbers.items()}
-    angles = {text.lower(): index for index, text in enumerate(header)}
+    places = {text.lower(): index for index, text in enumerate(header)}
+    angles = {key: _column(path, rows, places[name])[kept] for key, name in _ANGLES.items() if name in places}
     notes = []
     absent = [name for name in NAMES if name not in columns]
     if absent:
         notes.append(f"{path.name} lacks {len(absent)} of ARKit's 52 shapes, taken as 0: {', '.join(absent[:6])} ...")
-    eyes = np.concatenate(
-        [
-            _eye(side, weights, {name: _column(path, rows, angles[name.lower()])[kept] for name in names})
-            if all(name.lower() in angles for name in names)
-            else _eye(side, weights, {})
-            for side, names in _ANGLES.items()
-        ],
-        axis=1,
-    )  # [N, 6]
-    return FacePerformance(times, sample_s, weights, eyes, timecode_s, tuple(notes))
+    return FacePerformance(times, sample_s, weights, eyes_of(weights, angles), timecode_s, tuple(notes))
 
 
 def _table(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -126,39 +114,3 @@ def _clock(
         )
     sample_s = float(np.median(np.diff(times))) if len(times) > 1 else 1.0 / rate
     return times, sample_s, float(day_s[kept[0]]), kept
-
-
-def _eye(side: str, weights: dict[str, np.ndarray], angles: dict[str, np.ndarray]) -> np.ndarray:
-    """(N, 3) axis-angle of one eye: towards the subject's left +y, down +x.
-
-    From the file's angles where their unit and sign can be read off against the look shapes, which Apple defines;
-    else from those shapes.
-    """
-    title = side.title()
-    nothing = np.zeros(len(next(iter(weights.values()))))
-
-    def look(way: str) -> np.ndarray:
-        return weights.get(f"eyeLook{way}{title}", nothing)
-
-    outwards = look("Out") - look("In")
-    shapes = {"Yaw": outwards if side == "left" else -outwards, "Pitch": look("Down") - look("Up")}
-    yaw, pitch = (
-        _angle(np.radians(EYE_RANGE_DEG) * shape, angles.get(f"{title}Eye{name}")) for name, shape in shapes.items()
-    )
-    turn = np.zeros((len(yaw), 2, 3))
-    turn[:, 0, 1], turn[:, 1, 0] = yaw, pitch
-    matrices = matrix_from_axis_angle(turn)  # [N, 2, 3, 3]
-    return axis_angle_from_matrix(matrices[:, 0] @ matrices[:, 1])
-
-
-def _angle(from_shapes: np.ndarray, from_file: np.ndarray | None) -> np.ndarray:
-    """(N,) radians.   from_shapes: (N,) what the look shapes say.   from_file: (N,) of unknown unit and sign."""
-    if from_file is None or np.abs(from_shapes).mean() < _SEEN_LOOK * np.radians(EYE_RANGE_DEG):
-        return from_shapes
-    squared = float(from_file @ from_file)
-    slope = float(from_file @ from_shapes) / squared if squared > 0 else 0.0
-    alike = abs(slope) * np.sqrt(squared) / np.linalg.norm(from_shapes)
-    if alike < 0.7:  # the angles are of something else, or stand still
-        return from_shapes
-    unit = min(_UNITS, key=lambda unit: abs(np.log(unit / abs(slope))))
-    return np.sign(slope) * unit * from_file
