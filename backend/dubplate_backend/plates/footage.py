@@ -123,9 +123,11 @@ class Footage:
     `colour_space`: the YCbCr matrix that pictures are read with.   `variable_rate`: whether frame gaps differ.
     `timecode`: of the first frame, HH:MM:SS:FF (";" before the frames where it drops), or None.
     `fields`: whether the file calls its pictures interlaced.   `first_frame`: None; files of a sequence have numbers.
+    `seconds`: None; the sound is as long as the file has it.
     """
 
     first_frame = None
+    seconds = None
 
     def __init__(
         self,
