@@ -32,14 +32,23 @@ class CameraScene:
     sensor_mm: float
 
 
-def build(bpy: Any, *, width: int = 1920, height: int = 1080, pixel_aspect: float = 1.0, zoom: bool = True,
-          shift: tuple[float, float] = (0.02, -0.03), frames: range = range(1001, 1007)) -> CameraScene:  # fmt: skip
+def build(
+    bpy: Any,
+    *,
+    width: int = 1920,
+    height: int = 1080,
+    pixel_aspect: float = 1.0,
+    zoom: bool = True,
+    shift: tuple[float, float] = (0.02, -0.03),
+    frames: range = range(1001, 1007),
+    fps: int = FPS,
+) -> CameraScene:
     """Put the camera into an empty scene, and ask Blender what it sees."""
     from bpy_extras.object_utils import world_to_camera_view
     from mathutils import Vector
 
     scene = bpy.context.scene
-    scene.render.fps, scene.frame_start, scene.frame_end = FPS, frames[0], frames[-1]
+    scene.render.fps, scene.frame_start, scene.frame_end = fps, frames[0], frames[-1]
     scene.render.resolution_x, scene.render.resolution_y = width, height
     scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = pixel_aspect, 1.0
     lens = bpy.data.cameras.new("Lens")

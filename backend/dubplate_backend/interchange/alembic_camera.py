@@ -21,6 +21,8 @@ CAMERA, XFORM = "AbcGeom_Camera", "AbcGeom_Xform"
 CM_TO_MM = 10.0
 FRAME_TOLERANCE = 0.01
 """Of a frame, between a sample's time and the frame's."""
+SAME_RATE = 0.005
+"""24 and 23.976 differ by 0.1 %, 24 and 25 by 4 %."""
 _SCALE, _MOVE, _TURN, _MATRIX, _TURN_X, _TURN_Y, _TURN_Z = range(7)
 _NUMBERS = {_SCALE: 3, _MOVE: 3, _TURN: 4, _MATRIX: 16, _TURN_X: 1, _TURN_Y: 1, _TURN_Z: 1}
 _FOCAL, _WIDTH, _OFFSET_X, _HEIGHT, _OFFSET_Y, _SQUEEZE = range(6)  # of `.core`
@@ -35,17 +37,18 @@ class _Camera:
     above: tuple[Node, ...]
 
 
-def read_alembic(path: Path, frames: np.ndarray, *, fps: float, camera: str | None) -> FilmCamera:
+def read_alembic(path: Path, frames: np.ndarray, *, fps: float | None, camera: str | None) -> FilmCamera:
     """The camera at frame numbers.
 
-    frames: (T,).   fps: Alembic counts in seconds, frame N at N / fps.   camera: its path or the end of it, where the
-    file has several.
+    frames: (T,).   fps: the shot's rate; None: the file's.   camera: its path or the end of it, where the file has
+    several.
     Raises InvalidInput where the file is none or broken, the choice is open, or a frame has no sample.
     """
     try:
         archive = Archive(path)
         found = list(_cameras(archive.root(), ()))
         chosen = _chosen(path, found, camera)
+        fps = _rate(path, archive, fps)
         times = np.asarray(frames, np.float64) / fps
         matrix = np.tile(np.eye(4), (len(times), 1, 1))
         for node in chosen.above:
@@ -62,6 +65,21 @@ def read_alembic(path: Path, frames: np.ndarray, *, fps: float, camera: str | No
         raise InvalidInput(f"{path.name}: the camera's film back has no width.", hint="Export the camera again.")
     shift = CM_TO_MM * core[:, [_OFFSET_X, _OFFSET_Y]] / width[:, None]
     return FilmCamera(matrix, core[:, _FOCAL], width * core[:, _SQUEEZE], shift)
+
+
+def _rate(path: Path, archive: Archive, fps: float | None) -> float:
+    """Alembic counts in seconds, frame N at N / rate: the rate of the program that wrote it.
+
+    A plate of 23.976 is matchmoved at 24 as often as not: numbers count, and a rate as near as that is the file's.
+    """
+    # The first time sampling is everybody's: one sample a second from 0.
+    rates = {round(1.0 / sampling.cycle_s, 6) for sampling in archive.samplings[1:] if sampling.cycle_s is not None}
+    near = [rate for rate in rates if fps is None or abs(rate / fps - 1.0) < SAME_RATE]
+    if len(near) == 1:
+        return near[0]
+    if fps is None and rates:
+        raise InvalidInput(f"{path.name} has samples at several rates.", hint="Say the shot's frame rate.")
+    return fps or 1.0  # nothing moves
 
 
 def _cameras(node: Node, above: tuple[Node, ...]) -> list[_Camera]:

@@ -37,7 +37,7 @@ def load_camera(
     width, height: the plate, px.   frames: (T,) whole numbers.   filmback_mm: the film back's width, or width and
     height, where the file does not say or says wrong; the width is what fits the plate's.   focal_mm: likewise; held.
     units: the file's unit of length, "m", "cm", "mm", "in" or "ft"; None: what the file says, else metres.
-    pixel_aspect: a pixel's width over its height.   fps: the shot's rate, which Alembic needs: it counts in seconds.
+    pixel_aspect: a pixel's width over its height.   fps: the shot's rate, for Alembic, which counts in seconds.
     camera: its path, where a file has several.   rotation_order: of a .chan; Nuke's is ZXY.
     The world keeps the file's axes; of Alembic and USD it has y up.  Distortion is nought: solved cameras are of
     undistorted plates.
@@ -54,6 +54,8 @@ def load_camera(
     filmback = _filmback(filmback_mm, width, height, pixel_aspect)
     if focal_mm is not None and not focal_mm > 0:
         raise InvalidInput(f"A focal length of {focal_mm:g} mm makes no sense.", hint="Give millimetres.")
+    if fps is not None and not fps > 0:
+        raise InvalidInput(f"{fps:g} frames a second make no sense.", hint="Give the shot's true rate.")
     if not path.is_file():
         raise InvalidInput(f"{path} does not exist.", hint="Check the path.")
     suffix = path.suffix.lower()
@@ -67,8 +69,6 @@ def load_camera(
             rotation_order=rotation_order,
         )
     elif suffix == ".abc":
-        if fps is None or not fps > 0:
-            raise InvalidInput("Alembic counts in seconds.", hint="Say the shot's rate, in frames a second.")
         film = _with_lens(read_alembic(path, numbers, fps=fps, camera=camera), filmback, focal_mm)
     elif suffix in USD_SUFFIXES:
         film = _with_lens(read_usd(path, numbers, camera=camera, in_metres=units is None), filmback, focal_mm)
