@@ -17,13 +17,16 @@ from typer.testing import CliRunner
 from dubplate_backend.cli.main import application
 from dubplate_backend.interchange.import_track import ImportSettings, import_track
 from dubplate_backend.interchange.picture_crop import PictureCrop
+from dubplate_backend.interchange.plate_check import checked, compared
 from dubplate_backend.interchange.pose_in_plate import pose_in_plate
 from dubplate_backend.interchange.tracked_frames import Edition
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.speech.sound import write_wav
+from dubplate_backend.tracking.faces import Faces
 from dubplate_shared.errors import Cancelled, ExitCode, FootageError, HeadModelMismatch, InvalidInput
-from dubplate_shared.landmarks import inter_ocular
+from dubplate_shared.landmarks import inter_ocular, landmark_error
+from dubplate_shared.progress import never, silent
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.shot import Rate, Shot
 from dubplate_shared.track import Track
@@ -60,6 +63,26 @@ def seen_by(track: Track, head, frame: int) -> np.ndarray:
     return camera[:, :2] / camera[:, 2:] * track.intrinsics[frame, :2] + track.intrinsics[frame, 2:]
 
 
+def blank_track(points: np.ndarray) -> Track:
+    """A track whose 468 points lie at `points`, (T, 468, 2) px."""
+    count = len(points)
+    lengths = {"jaw": 3, "neck": 3, "eyes": 6, "eyelids": 2, "rotation": 3, "translation": 3, "intrinsics": 4}
+    return Track(
+        frame=np.arange(count),
+        time=np.arange(count) / 25,
+        shape=np.zeros(300),
+        expression=np.zeros((count, 100)),
+        distortion=np.zeros(8),
+        lighting=np.zeros((count, 9, 3)),
+        texture=np.zeros(0),
+        confidence=np.ones(count),
+        landmarks_px=points,
+        projected_px=points,
+        landmark_index=np.arange(468),
+        **{name: np.zeros((count, length)) for name, length in lengths.items()},
+    )
+
+
 @pytest.fixture(scope="module")
 def imported(flame, plate, tmp_path_factory):
     """metrical-tracker's 25 pictures a second of the plate's 29.97, three of them missing; and where it saw them."""
@@ -68,7 +91,7 @@ def imported(flame, plate, tmp_path_factory):
     lids = flame.head.eyelid_basis[:VERTICES].double().numpy()
     seen = write_metrical(folder / "checkpoint", flame.arrays, still(len(numbers)), lids, numbers=numbers)
     shot = import_track(
-        [folder], plate, folder / "man.dubshot", head=flame.head, settings=ImportSettings(crop=CROP, preview=True)
+        [folder], plate, folder / "man.dubshot", head=flame.head, settings=ImportSettings(crop=CROP, check=False)
     )
     in_plate = [pixels * CROP.width / 512 + np.array([CROP.x, CROP.y]) for pixels in seen]
     return shot, dict(zip(numbers, in_plate, strict=True))
@@ -128,7 +151,7 @@ def test_codes_of_one_flame_are_refused_by_the_other(flame, plate, tmp_path):
     with pytest.raises(HeadModelMismatch, match="codes are of flame2023, and --head is flame2020") as told:
         import_track([tmp_path / "t.npz"], plate, tmp_path / "man.dubshot", head=flame.head)
     assert "--edition flame2020" in told.value.hint
-    settings = ImportSettings(edition=Edition.FLAME2020, preview=False)
+    settings = ImportSettings(edition=Edition.FLAME2020, preview=False, check=False)
     shot = import_track([tmp_path / "t.npz"], plate, tmp_path / "man.dubshot", head=flame.head, settings=settings)
     assert shot.info.extra["tracking"]["edition"] == "flame2020"
 
@@ -146,8 +169,16 @@ def test_an_import_that_is_stopped_leaves_nothing(flame, plate, tmp_path):
             progress=lambda progress: done.append(progress.stage),
             stop=lambda: len(done) > 5,
         )
-    assert done[0] == "reading" and done[-1] != "reading", "it is stopped while the preview is written"
+    assert done[0] == "reading" and done[-1] != "reading", "it is stopped on the plate"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_plate_without_a_face_is_said_and_the_import_goes_on(tmp_path):
+    grey = (np.full((HEIGHT, WIDTH, 3), 90, np.uint8) for _ in range(2))
+    write_movie(tmp_path / "grey.mp4", grey, Rate(25), quality=20)
+    with Footage.open(tmp_path / "grey.mp4") as footage:
+        track, warnings = checked(blank_track(np.zeros((2, 468, 2))), footage, None, silent, never)
+    assert len(track) == 2 and "could not be checked" in warnings[0]
 
 
 def test_a_package_that_is_there_is_not_replaced_unasked(flame, plate, imported):
@@ -161,7 +192,7 @@ def test_the_command_line_imports_and_explains_itself(flame, plate, tmp_path, mo
     monkeypatch.setattr("dubplate_backend.head.load.load_head", lambda spec: flame.head)  # loaded once for all tests
     write_metrical(tmp_path / "c", flame.arrays, still(3), np.zeros((VERTICES, 3, 2)))
     arguments = ["import", "track", str(tmp_path / "c"), "--video", str(plate), "-o", str(tmp_path / "man.dubshot")]
-    result = CliRunner().invoke(application(), [*arguments, "--crop", "40", "0", "240", "--no-preview"])
+    result = CliRunner().invoke(application(), [*arguments, "--crop", "40", "0", "240", "--no-preview", "--no-check"])
     assert result.exit_code == 0, result.output
     assert "30 frames of metrical-tracker, flame2020" in result.output.replace("\n", "").replace("  ", " ")
     assert np.allclose(Shot.load(tmp_path / "man.dubshot").track.intrinsics[0, :2], 9.5 * 256 * 240 / 512)
@@ -204,5 +235,19 @@ def test_codes_without_a_camera_are_laid_on_the_face_that_the_plate_shows(flame,
     warnings = shot.info.extra["tracking"]["warnings"]
     assert any("found anew by the plate's face landmarks, with a lens of 540 px (assumed" in line for line in warnings)
     assert (shot.track.confidence == 1).all()
-    eyes = inter_ocular(shot.track.projected_px)
-    assert ((eyes > 40) & (eyes < 90)).all(), "as wide as the face in the picture"
+    assert not any("could not be checked" in line for line in warnings)
+    error = landmark_error(shot.track.projected_px, shot.track.landmarks_px)
+    assert ((error > 0.001) & (error < 0.1)).all(), "of the inter-ocular distance, off the face in the picture"
+
+
+def test_a_head_beside_the_face_is_said():
+    random = np.random.default_rng(1)
+    seen = random.uniform(100, 200, (4, 478, 2)).astype(np.float32)
+    faces = Faces(seen, np.zeros((4, 478), np.float32), np.array([1, 1, 1, 0], np.float32), 1)
+    apart = float(inter_ocular(seen[:1])[0])
+    for shift, warned in ((0.0, False), (0.02, False), (0.2, True)):
+        track = blank_track(seen[:, :468] + shift * apart * np.array([1, 0]))
+        told, warnings = compared(track, faces)
+        assert any("off the face that the plate shows" in line for line in warnings) == warned
+        assert np.array_equal(told.landmarks_px[:3], seen[:3, :468])
+        assert np.array_equal(told.landmarks_px[3], track.projected_px[3]), "where no face is seen"

@@ -46,6 +46,7 @@ def command(
     first_frame: Annotated[int | None, typer.Option("--first-frame", help="Number of the first frame.")] = None,
     fps: Annotated[str | None, typer.Option(help="Rate of an image sequence, such as 24 or 24000/1001.")] = None,
     colour_space: Annotated[str | None, typer.Option(help="What an image sequence's values mean.")] = None,
+    check: Annotated[bool, typer.Option(help="Look for the face in the plate: does the head lie on it?")] = True,
     preview: Annotated[bool, typer.Option(help="Write preview.mp4 into the package.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
 ) -> None:
@@ -80,6 +81,7 @@ def command(
         camera=camera,
         rate=parse_rate(fps) if fps else None,
         colour_space=colour_space,
+        check=check,
         preview=preview,
         overwrite=overwrite,
     )

@@ -4,39 +4,30 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from dubplate_backend.head.load import STANDIN
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.interchange.face_codes import CROP_PX
-from dubplate_backend.interchange.picture_crop import PictureCrop, whole_plate
-from dubplate_backend.interchange.picture_times import OnPlate, on_plate
-from dubplate_backend.interchange.pose_in_plate import pose_in_plate
+from dubplate_backend.interchange.lay_on_plate import assembled, lay_on_plate
+from dubplate_backend.interchange.picture_crop import PictureCrop
+from dubplate_backend.interchange.picture_times import on_plate
+from dubplate_backend.interchange.plate_check import checked
 from dubplate_backend.interchange.track_formats import TrackFormat, read_tracked
-from dubplate_backend.interchange.tracked_frames import Edition, PerspectivePose, TrackedFrames, WeakPose
-from dubplate_backend.interchange.weak_perspective import to_perspective
-from dubplate_backend.plates.footage import Footage, open_footage
-from dubplate_backend.plates.sequence import Sequence
+from dubplate_backend.interchange.tracked_frames import Edition, TrackedFrames
+from dubplate_backend.plates.footage import open_footage
 from dubplate_backend.tracking.crop import crop_matrices
-from dubplate_backend.tracking.faces import find_faces
 from dubplate_backend.tracking.preview import write_preview
-from dubplate_backend.tracking.track import projected_landmarks, unbroken
 from dubplate_backend.tracking.track_shot import AUDIO_NAME, PREVIEW_NAME, shot_sound, tool_versions
 from dubplate_shared.errors import HeadModelMismatch, InvalidInput
 from dubplate_shared.frames import format_frames
-from dubplate_shared.landmarks import COUNT
 from dubplate_shared.progress import ProgressCallback, Stop, check, never, silent
-from dubplate_shared.rotations import axis_angle_from_matrix
 from dubplate_shared.shot import HeadIdentity, Rate, Shot, ShotInfo, write_shot
 from dubplate_shared.track import Track
 
 FIRST_FRAME = 1001
-FOCAL_OF_LONGER_SIDE = 1.5
-"""Where a tool has no lens and the user names none: VHAP's first guess, about 50 mm on a full frame."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,8 @@ class ImportSettings:
     """form: the tool.   edition: which FLAME it used, where its files do not say.   tool_rate: pictures a second that
     it made of the footage, None for its usual.   offset: its pictures before its number 0.   crop: the part of the
     plate that it worked on.   focal_px: of the plate, for tools without a lens.   camera: of several in a NeRF export.
-    rate, colour_space: of a plate that is a sequence, where its files do not say.
+    rate, colour_space: of a plate that is a sequence, where its files do not say.   check: look for the face in the
+    plate, and say where the head lies beside it.
     """
 
     form: TrackFormat = TrackFormat.AUTO
@@ -56,6 +48,7 @@ class ImportSettings:
     camera: str | None = None
     rate: Rate | None = None
     colour_space: str | None = None
+    check: bool = True
     preview: bool = True
     overwrite: bool = False
 
@@ -91,11 +84,24 @@ def import_track(
     ):
         tool_rate = settings.tool_rate or tracked.rate
         placed = on_plate(tracked.number, tool_rate, footage.times, footage.start_s, settings.offset)
-        first_frame = first_frame or footage.first_frame or FIRST_FRAME
-        warnings = list(tracked.notes)
+        if first_frame is None:
+            first_frame = FIRST_FRAME if footage.first_frame is None else footage.first_frame
+        laid = lay_on_plate(
+            head,
+            tracked,
+            placed,
+            footage,
+            crop=settings.crop,
+            focal_px=settings.focal_px,
+            progress=progress,
+            stop=stop,
+        )
+        warnings = [*tracked.notes, *laid.notes]
         sound = shot_sound(video, audio, footage.start_s, Path(folder), warnings)
-        pose, found = _pose(head, tracked, placed, footage, settings, warnings, progress, stop)
-        track = assembled(head, tracked, replace_confidence(placed, found), pose, first_frame)
+        track = assembled(head, tracked, placed, laid, first_frame)
+        if settings.check:
+            track, doubts = checked(track, footage, laid.faces, progress, stop)
+            warnings += doubts
         warnings += _missing(track)
         crop = crop_matrices(head, track)
         if settings.preview:
@@ -139,103 +145,6 @@ def require_edition(head: HeadModel, tracked: TrackedFrames) -> None:
             hint=f"Name the model of {tracked.edition} with --head, or, if it was tracked with {head.kind}, say "
             f"--edition {head.kind}.",
         )
-
-
-def replace_confidence(placed: OnPlate, found: np.ndarray | None) -> OnPlate:
-    """`placed` with no confidence where the head's place could not be found.   found: [T] bool, None for all."""
-    return placed if found is None else replace(placed, confidence=placed.confidence * found)
-
-
-def assembled(
-    head: HeadModel, tracked: TrackedFrames, placed: OnPlate, pose: PerspectivePose, first_frame: int
-) -> Track:
-    """The track's arrays.   pose: of the tool's pictures, its intrinsics in px of the plate.
-
-    Nothing was detected: landmarks_px are the head's own points.
-    """
-    count = len(placed.time)
-    arrays = {name: placed.values(getattr(tracked, name)) for name in ("expression", "jaw", "neck", "eyes", "eyelids")}
-    arrays |= {
-        "frame": first_frame + np.arange(count),
-        "time": placed.time,
-        "shape": tracked.shape,
-        "rotation": unbroken(axis_angle_from_matrix(placed.rotations(pose.rotation))),
-        "translation": placed.values(pose.translation),
-        "intrinsics": placed.values(pose.intrinsics),
-        "distortion": np.zeros(8),
-        "lighting": np.zeros((count, 9, 3)),
-        "texture": np.zeros(0),
-        "confidence": placed.confidence,
-        "landmark_index": np.arange(COUNT),
-    }
-    points = projected_landmarks(head, arrays)
-    return Track(**arrays, landmarks_px=points, projected_px=points)
-
-
-def _pose(
-    head: HeadModel,
-    tracked: TrackedFrames,
-    placed: OnPlate,
-    footage: Footage | Sequence,
-    settings: ImportSettings,
-    warnings: list[str],
-    progress: ProgressCallback,
-    stop: Stop,
-) -> tuple[PerspectivePose, np.ndarray | None]:
-    """The pose of the tool's pictures with the plate's lens; and [T] bool, frames whose place was found, or None."""
-    plate = (footage.width, footage.height)
-    if isinstance(tracked.pose, PerspectivePose):
-        crop = settings.crop or whole_plate(tracked.picture, plate)
-        return replace(tracked.pose, intrinsics=crop.intrinsics(tracked.pose.intrinsics, tracked.picture)), None
-    focal = settings.focal_px or FOCAL_OF_LONGER_SIDE * max(plate)
-    source = "as given" if settings.focal_px else "assumed: give it with --focal"
-    lens = np.array([focal, focal, plate[0] / 2, plate[1] / 2])
-    crops = _crops(tracked, settings)
-    if isinstance(tracked.pose, WeakPose) and crops is not None:
-        warnings.append(
-            f"{tracked.tool}'s camera has no perspective: the head is put where a lens of {focal:.0f} px ({source}) "
-            "shows it in the same place and size."
-        )
-        middle = _points(head, tracked).mean(axis=1)
-        return to_perspective(tracked.pose, crops, CROP_PX, middle, lens), None
-    warnings.append(
-        f"{tracked.tool} does not say where its pictures lie in the plate: the head's place is found anew by the "
-        f"plate's face landmarks, with a lens of {focal:.0f} px ({source})."
-    )
-    faces = find_faces(footage.iter(), footage.count, progress=progress, stop=stop)
-    shown = placed.frame
-    points = _points(head, tracked)[placed.picture]
-    pose, found = pose_in_plate(points, faces.landmarks_px[shown], faces.seen[shown], lens)
-    everywhere = np.ones(footage.count, bool)
-    everywhere[shown] = found
-    return _of_pictures(pose, placed, len(tracked.number)), everywhere
-
-
-def _of_pictures(pose: PerspectivePose, placed: OnPlate, count: int) -> PerspectivePose:
-    """A pose of the K pictures that are shown, as one of all N."""
-    place = np.clip(np.searchsorted(placed.picture, np.arange(count), side="right") - 1, 0, None)
-    return PerspectivePose(pose.rotation[place], pose.translation[place], pose.intrinsics[place])
-
-
-def _crops(tracked: TrackedFrames, settings: ImportSettings) -> np.ndarray | None:
-    """[N, 3, 3] plate px to crop px: the user's word before the file's."""
-    if settings.crop is not None:
-        return np.tile(settings.crop.crop_from_plate(CROP_PX), (len(tracked.number), 1, 1))
-    return tracked.pose.crop_from_plate if isinstance(tracked.pose, WeakPose) else None
-
-
-def _points(head: HeadModel, tracked: TrackedFrames) -> np.ndarray:
-    """The 468 landmarks of the posed heads, head space, [N, 468, 3] metres."""
-    parts = []
-    for start in range(0, len(tracked.number), 32):
-        rows = slice(start, start + 32)
-        codes = (
-            tracked.shape,
-            *(getattr(tracked, name)[rows] for name in ("expression", "jaw", "neck", "eyes", "eyelids")),
-        )
-        vertices = head.vertices(*(torch.from_numpy(code).to(head.template.dtype) for code in codes))  # [B, V, 3]
-        parts.append(head.landmarks(vertices).double().numpy())
-    return np.concatenate(parts)
 
 
 def _missing(track: Track) -> list[str]:
