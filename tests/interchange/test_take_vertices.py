@@ -96,12 +96,10 @@ def test_a_thousand_frames_are_fitted_in_about_a_second_of_one_core(head, neutra
     assert time.process_time() - before < 4.0  # four times what is measured, for a busy machine
 
 
-@pytest.mark.parametrize("form", ["frames", "flat", "batch", "millimetres", "imitator"])
+@pytest.mark.parametrize("form", ["batch", "millimetres", "imitator"])
 def test_every_form_of_the_file_becomes_the_same_take(head, shot, tmp_path, vertices, neutral, form) -> None:
     file = tmp_path / "line.npy"
     arrays = {
-        "frames": vertices,
-        "flat": vertices.reshape(FRAMES, -1),
         "batch": vertices.reshape(1, FRAMES, -1),
         "millimetres": 1000 * vertices,
         "imitator": np.array({"line": {"prediction": vertices.reshape(1, FRAMES, -1)}}, dtype=object),
