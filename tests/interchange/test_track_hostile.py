@@ -21,6 +21,8 @@ import pytest
 import torch
 from flame_reference import some_motion
 from foreign_tracks import write_metrical
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dubplate_backend.head.torch_files import read_torch_file
 from dubplate_backend.head.unpickle import UnsafePickle
@@ -177,6 +179,31 @@ def test_a_broken_frame_is_refused_in_flat_memory(tmp_path, name):
         tracemalloc.stop()
 
 
+GOOD = {"flame": {"exp": np.arange(4.0), "t": torch.ones(2, 3)}, "frame_id": "00001", "img_size": np.array([512, 512])}
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy"])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), change=st.binary(min_size=1, max_size=6))
+def test_a_file_changed_anywhere_is_read_or_refused_and_never_worse(tmp_path, container, place, change):
+    if container == "zip":
+        with zipfile.ZipFile(io.BytesIO(saved(GOOD))) as archived:
+            members = {name: archived.read(name) for name in archived.namelist()}
+        (pickled,) = (name for name in members if name.endswith("data.pkl"))
+        members[pickled] = changed(members[pickled], place, change)
+        content = archive(members)  # with sums that fit again
+    else:
+        content = changed(saved(GOOD, zipped=False), place, change)
+    (tmp_path / "f.frame").write_bytes(content)
+    with contextlib.suppress(InvalidInput):
+        read_torch_file(tmp_path / "f.frame", limit=MAX_FRAME_BYTES)
+
+
+def changed(content: bytes, place: float, change: bytes) -> bytes:
+    start = int(place * len(content))
+    return content[:start] + change + content[start + len(change) :]
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_good_files_of_torch_come_back_exactly_tensors_and_arrays_alike(tmp_path, zipped):
     random = np.random.default_rng(0)
@@ -240,6 +267,8 @@ WRONG = {
     "axis-angle where six numbers are expected": (broken_metrical("flame", "jaw", np.zeros((1, 3))), "holds 3 numbers"),
     "rows that span no plane": (broken_metrical("camera", "R", np.zeros((1, 6))), "span no plane"),
     "too many components": (broken_metrical("flame", "exp", np.zeros((1, 150))), "FLAME has 100"),
+    "a focal length of nought": (broken_metrical("camera", "fl", np.zeros((1, 1))), "not positive"),
+    "pictures of no size": (lambda content: content.__setitem__("img_size", np.array([0, 0])), "different sizes"),
     "no camera": (lambda content: content.pop("camera"), "holds no 'camera'"),
     "no shape": (lambda content: content["flame"].pop("shape"), "lacks 'shape'"),
 }

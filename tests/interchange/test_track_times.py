@@ -88,6 +88,11 @@ def test_pictures_outside_the_plate_are_refused_with_the_fix(number):
     assert "--tool-fps" in told.value.hint
 
 
+def test_a_rate_that_is_none_is_refused():
+    with pytest.raises(InvalidInput, match="no rate"):
+        on_plate(np.array([0, 1]), 0.0, np.arange(5) / 25)
+
+
 def test_one_picture_holds_for_the_whole_plate():
     placed = on_plate(np.array([0]), 25.0, np.arange(3) / 25)
     assert np.allclose(placed.rotations(np.eye(3)[None]), np.eye(3))

@@ -22,6 +22,8 @@ from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 MAX_FRAME_BYTES = 64 << 20
 """Of one file of codes: a metrical-tracker frame is 6 kB; DECA's dictionaries hold pictures and meshes."""
 
+_MAX_DIGITS = 9  # of a frame number
+
 WHAT = "a file of tracked codes"
 
 
@@ -108,6 +110,6 @@ def watched(files: list[Path], progress: ProgressCallback, stop: Stop) -> Iterat
 def frame_number(path: Path) -> int:
     """The last number in a file's name, or in its folder's where all are named alike.   Raises InvalidInput."""
     found = re.findall(r"\d+", path.stem) or re.findall(r"\d+", path.parent.name)
-    if not found:
+    if not found or len(found[-1]) > _MAX_DIGITS:
         raise InvalidInput(f"{path.name} carries no frame number.", hint="Keep the tool's own file names.")
     return int(found[-1])

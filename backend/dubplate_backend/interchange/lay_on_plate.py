@@ -20,6 +20,7 @@ from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.sequence import Sequence
 from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.track import projected_landmarks, unbroken
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.landmarks import COUNT
 from dubplate_shared.progress import ProgressCallback, Stop
 from dubplate_shared.rotations import axis_angle_from_matrix
@@ -64,6 +65,8 @@ def lay_on_plate(
         crop = crop or whole_plate(tracked.picture, (footage.width, footage.height))
         lens = crop.intrinsics(tracked.pose.intrinsics, tracked.picture)
         return Laid(replace(tracked.pose, intrinsics=lens), everywhere)
+    if focal_px is not None and not focal_px > 0:
+        raise InvalidInput(f"A focal length of {focal_px:g} px is none.", hint="Give it in pixels of the plate.")
     focal = focal_px or FOCAL_OF_LONGER_SIDE * max(footage.width, footage.height)
     said = f"a lens of {focal:.0f} px ({'as given' if focal_px else 'assumed: give it with --focal'})"
     # A pixel twice as wide as high counts half as many columns.

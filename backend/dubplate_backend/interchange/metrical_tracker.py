@@ -102,7 +102,9 @@ def picture_size(frames: list[tuple[int, dict]], tool: str) -> tuple[int, int]:
     }
     size = sizes.pop()
     if sizes or len(size) != 2 or min(size) < 1:
-        raise InvalidInput(f"{tool}: the frames are of pictures of different sizes.", hint="Name the files of one run.")
+        raise InvalidInput(
+            f"{tool}: its pictures are of different sizes, or of none.", hint="Name the files of one run."
+        )
     return size
 
 

@@ -54,6 +54,8 @@ def on_plate(
     first frame's presentation, which lies at start_s on the file's clock.   offset: pictures before number 0.
     Raises InvalidInput where pictures lie outside the plate.
     """
+    if rate is not None and not rate > 0:
+        raise InvalidInput(f"{rate:g} pictures a second is no rate.", hint="Say the tool's own, such as --tool-fps 25.")
     places = number + offset
     slots = np.arange(len(time)) if rate is None else _slots(time, rate, start_s)
     step = 0 if rate is None else int(np.ceil(rate * _usual_step(time)))  # the last frame is held for its duration

@@ -91,6 +91,10 @@ class TrackedFrames:
                     f"{self.tool}: {name} holds numbers that are not finite.",
                     hint="The tracker lost the face: run it again.",
                 )
+        if min(self.picture) < 1 or (isinstance(self.pose, PerspectivePose) and self.pose.intrinsics[:, :2].min() <= 0):
+            raise InvalidInput(
+                f"{self.tool}: its pictures' size or its focal length is not positive.", hint="Is the file whole?"
+            )
         if (np.diff(self.number) <= 0).any():
             raise InvalidInput(f"{self.tool}: two files are of one frame.", hint="Name each frame's file once.")
 

@@ -43,7 +43,7 @@ def read_vhap_nerf(
     if len(files) != 1:
         raise InvalidInput(f"{len(files)} files are named.", hint=f"Name {INDEX}, or the folder that holds it.")
     index = files[0] / INDEX if files[0].is_dir() else files[0]
-    frames = _of_one_camera(_frames(index), camera)
+    frames = _of_one_camera(_frames(index), camera, index)
     paths = [_beside(index, str(frame["flame_param_path"])) for frame in frames]
     contents = [read_npz(path) for path in watched(paths, progress, stop)]
     where = "flame_param"
@@ -97,7 +97,7 @@ def _frames(index: Path) -> list[dict[str, Any]]:
     return frames
 
 
-def _of_one_camera(frames: list[dict[str, Any]], camera: str | None) -> list[dict[str, Any]]:
+def _of_one_camera(frames: list[dict[str, Any]], camera: str | None, index: Path) -> list[dict[str, Any]]:
     names = sorted({str(frame.get("camera_id", 0)) for frame in frames})
     if camera is None and len(names) > 1:
         raise InvalidInput(
@@ -108,7 +108,8 @@ def _of_one_camera(frames: list[dict[str, Any]], camera: str | None) -> list[dic
         raise InvalidInput(
             f"The export has no camera {chosen}: it has {', '.join(names)}.", hint="Choose one of these."
         )
-    return sorted((f for f in frames if str(f.get("camera_id", 0)) == chosen), key=lambda f: str(f["flame_param_path"]))
+    seen = (frame for frame in frames if str(frame.get("camera_id", 0)) == chosen)
+    return sorted(seen, key=lambda frame: _timestep(frame, index))
 
 
 def _beside(index: Path, name: str) -> Path:
