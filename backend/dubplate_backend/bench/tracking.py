@@ -25,10 +25,11 @@ from dubplate_shared.track import Track
 MAN, MAN_CLIP = "kitchen_man", "kitchen_man_25fps.mp4"
 MAN_QUICK = (40, 130)  # frames: closed, open and half closed, with a turn
 ICT_HEAD = "ict_facekit/ict_face_model.npz"
-SPEAKING = (StandinClip(seed=3, frames=125), StandinClip(seed=11, frames=125), StandinClip(seed=29, frames=125))
+SPEAKING = (StandinClip(seed=3, frames=100, size=512), StandinClip(seed=11, frames=100, size=512))
 SPEAKING_QUICK = (StandinClip(seed=3, frames=40, size=512),)
 STILL, STILL_QUICK = StandinClip(seed=5, frames=60, still=True), StandinClip(seed=5, frames=20, size=512, still=True)
-ICT, ICT_QUICK = (IctClip(seed=3, frames=125), IctClip(seed=8, frames=125)), (IctClip(seed=3, frames=40, size=512),)
+ICT = (IctClip(seed=3, frames=100, size=512), IctClip(seed=8, frames=100, size=512))
+ICT_QUICK = (IctClip(seed=3, frames=40, size=512),)
 
 LIPS_MM, JAW_DEG, ROTATION_DEG, JITTER_MM, ICT_LIPS_PERCENT = 1.0, 1.5, 0.5, 0.1, 1.5
 WARP_RATIO, RECALL, PRECISION, FRAMES_A_SECOND = 0.75, 0.95, 0.9, 2.0
