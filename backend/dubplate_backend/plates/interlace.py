@@ -14,7 +14,7 @@ import numpy as np
 
 from dubplate_shared.errors import FootageError
 
-COLUMNS = 160  # looked at, spread over the width
+BANDS, BAND_PX = 6, 16  # upright bands that are looked at, spread over the width
 MOVING_LEVELS = 12  # change from the picture before to the one after, of 255
 LEAST_MOVING_SHARE = 0.002  # of the points looked at; with less, a frame says nothing
 # Lines fit worse than the other moment's by this factor: idet's own factor for "progressive" is 1.5, on all points.
@@ -37,8 +37,9 @@ class CombWatch:
 
     def feed(self, rgb: np.ndarray) -> None:
         """The next frame, uint8 [H, W, 3]."""
-        step = max(1, rgb.shape[1] // COLUMNS)
-        self._lines.append(rgb[:, ::step, 1].astype(np.int16))
+        starts = np.linspace(0, max(0, rgb.shape[1] - BAND_PX), BANDS).astype(int)
+        bands = [rgb[:, start : start + BAND_PX, 1] for start in starts]
+        self._lines.append(np.concatenate(bands, axis=1).astype(np.int16))
         if len(self._lines) == 3:
             verdict = woven(*self._lines)
             self.interlaced += verdict is True

@@ -52,7 +52,7 @@ def facing(points: np.ndarray) -> float:
 
 def sharpness(crop: np.ndarray) -> float:
     """1 for a face that is as sharp as FaceMesh can see, falling to 0 as it is smeared across or down."""
-    grey = cv2.cvtColor(cv2.resize(crop, (SEEN_PX, SEEN_PX), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SEEN_PX, SEEN_PX), interpolation=cv2.INTER_AREA)
     face = grey[MIDDLE].astype(np.float32)
     slopes = [float(np.abs(np.diff(face, axis=axis)).mean()) / max(float(face.std()), 1.0) for axis in (1, 0)]
     shares = [

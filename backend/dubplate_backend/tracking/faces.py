@@ -251,15 +251,14 @@ class FaceFinder:
 
     def _measure(self, rgb: np.ndarray, square: Square) -> tuple[np.ndarray, float] | None:
         """Mean landmarks of the views of `square`, and how far they can be trusted."""
-        seen = [points for view in VIEWS if (points := self._landmarks(rgb, square.view(*view))) is not None]
+        crops = [cut(rgb, square.view(*view)) for view in VIEWS]
+        seen = [points for crop in crops if (points := self._landmarks(*crop)) is not None]
         if not seen:
             return None
-        points = np.mean(seen, axis=0)
-        return points, confidence_of(seen, len(VIEWS), cut(rgb, square_around(points))[0])
+        return np.mean(seen, axis=0), confidence_of(seen, len(VIEWS), crops[0][0])
 
-    def _landmarks(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
+    def _landmarks(self, crop: np.ndarray, left: int, top: int, side: int) -> np.ndarray | None:
         """FaceMesh on one square, (478, 3) plate px, or None."""
-        crop, left, top, side = cut(rgb, square)
         result = self._mesh.process(crop).multi_face_landmarks
         if not result:
             return None
