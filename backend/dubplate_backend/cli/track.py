@@ -10,12 +10,33 @@ import typer
 
 
 def command(
-    video: Annotated[Path, typer.Argument(help="Footage of one actor: one cut, in any format that FFmpeg reads.")],
+    video: Annotated[
+        Path,
+        typer.Argument(
+            help="Footage of one actor: a video, or a sequence by its folder, pattern or one of its frames."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--output", help="Shot package to write, NAME.dubshot.")],
     audio: Annotated[Path | None, typer.Option(help="Sound from the first frame on, in place of the video's.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the shot; the package's unless told.")] = None,
-    first_frame: Annotated[int, typer.Option("--first-frame", help="Number of the first frame.")] = 1001,
+    first_frame: Annotated[
+        int | None, typer.Option("--first-frame", help="Number of a video's first frame; 1001 unless told.")
+    ] = None,
     head: Annotated[str | None, typer.Option(help="Head model; $DUBPLATE_HEAD or the stand-in unless told.")] = None,
+    face: Annotated[
+        str | None,
+        typer.Option(help="Which of several: 0 is the leftmost; or a point on it, X,Y; or X,Y,WIDTH,HEIGHT."),
+    ] = None,
+    split: Annotated[bool, typer.Option("--split", help="Track each shot of a clip with cuts: NAME_s01 …")] = False,
+    one_shot: Annotated[bool, typer.Option("--one-shot", help="What looks like a cut is none.")] = False,
+    fps: Annotated[str | None, typer.Option(help="Rate of a sequence: 25, 23.976 or 24000/1001.")] = None,
+    colour_space: Annotated[
+        str | None,
+        typer.Option("--colour-space", help="What a sequence's values mean: cineon, rec709, srgb, linear, acescg …"),
+    ] = None,
+    photometric: Annotated[
+        bool, typer.Option(help="Fit the picture's colours too; landmarks alone are quick, and less exact.")
+    ] = True,
     preview: Annotated[bool, typer.Option(help="Write preview.mp4 into the package.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -29,31 +50,47 @@ def command(
         dubplate track man.mp4 -o man.dubshot
 
         dubplate track A001C003.mov -o sh010.dubshot --name sh010 --first-frame 1009 --audio sh010_production.wav
+
+        dubplate track plates/sh020.####.exr -o sh020.dubshot --fps 24000/1001 --colour-space acescg
+
+        dubplate track interview.mp4 -o interview.dubshot --split --face 1
     """
     import json
 
     from dubplate_backend.cli.terminal import progress_bar
     from dubplate_backend.head.load import load_head
+    from dubplate_backend.plates.rates import parse_rate
+    from dubplate_backend.tracking.face_choice import FaceChoice
+    from dubplate_backend.tracking.settings import TrackSettings
+    from dubplate_backend.tracking.split import track_split
     from dubplate_backend.tracking.track_shot import track_shot
 
+    settings = TrackSettings(photometric=photometric, face=FaceChoice.parse(face) if face else None, one_shot=one_shot)
+    options = {
+        "rate": parse_rate(fps) if fps else None,
+        "colour_space": colour_space,
+        "head": load_head(head),
+        "name": name,
+        "first_frame": first_frame,
+        "audio": audio,
+        "preview": preview,
+        "overwrite": overwrite,
+        "settings": settings,
+    }
+    if split and audio is not None:
+        raise typer.BadParameter("--audio begins with the first shot: split the clip first, or leave it out.")
     with progress_bar("Tracking") as progress:
-        shot = track_shot(
-            video,
-            out,
-            head=load_head(head),
-            name=name,
-            first_frame=first_frame,
-            audio=audio,
-            progress=progress,
-            preview=preview,
-            overwrite=overwrite,
-        )
-    tracking = shot.info.extra["tracking"]
+        if split:
+            shots = track_split(video, out, progress=progress, **options)
+        else:
+            shots = (track_shot(video, out, progress=progress, **options),)
     peak = peak_memory_mib()
+    summaries = [{"shot": str(shot.path), **shot.info.extra["tracking"], "peak_memory_mib": peak} for shot in shots]
     if as_json:
-        print(json.dumps({"shot": str(shot.path), **tracking, "peak_memory_mib": peak}, indent=2))
-    else:
-        show(str(shot.path), tracking["figures"], tracking["warnings"], peak)
+        print(json.dumps(summaries if split else summaries[0], indent=2))
+        return
+    for summary in summaries:
+        show(summary["shot"], summary["figures"], summary["warnings"], peak)
 
 
 def show(path: str, figures: dict[str, float], warnings: list[str], peak: float | None) -> None:

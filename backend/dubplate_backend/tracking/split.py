@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import open_footage
 from dubplate_backend.plates.read_ahead import read_ahead
+from dubplate_backend.plates.segment import Segment
 from dubplate_backend.tracking.cuts import CutWatch
 from dubplate_backend.tracking.face_choice import FaceChoice
 from dubplate_backend.tracking.faces import FaceFinder
@@ -59,6 +61,7 @@ def track_split(
     video: Path | str,
     out: Path | str,
     *,
+    head: HeadModel,
     name: str | None = None,
     rate: Rate | None = None,
     colour_space: str | None = None,
@@ -70,29 +73,52 @@ def track_split(
     """Track each shot of a clip into a package of its own: `out` NAME.dubshot becomes NAME_s01.dubshot, NAME_s02 …; a
     clip without a cut becomes `out` itself.
 
-    `options`: further ones of `track_shot`, for each of them.   Packages that are done stay when a later one fails.
-    Raises InvalidInput before anything is tracked where one of the packages exists; else as `track_shot`.
+    `options`: further ones of `track_shot`, for each of them.   Packages that are done stay when a later one fails, and
+    are taken as they are when the rest is asked for again.
+    Raises InvalidInput before anything is tracked where something else, or all of it, is there; else as `track_shot`.
     """
     out = Path(out)
     stem = out.name.removesuffix(".dubshot")
     with open_footage(video, rate=rate, colour_space=colour_space) as footage:
         ranges = shot_ranges(footage.count, find_cuts(footage, progress=progress, stop=stop))
         packages = [out.with_name(f"{shot_name(stem, index, len(ranges))}.dubshot") for index in range(len(ranges))]
-        there = [package.name for package in packages if package.exists()]
-        if there and not overwrite:
+        segments = [footage.segment(start, end) for start, end in ranges]
+        done = [
+            None if overwrite or not package.exists() else tracked_before(package, segment, head)
+            for package, segment in zip(packages, segments, strict=True)
+        ]
+        if all(done):
             raise InvalidInput(
-                f"{', '.join(there)} exist{'s' if len(there) == 1 else ''} already.",
-                hint="Choose another name, or say --overwrite to replace.",
+                f"{', '.join(package.name for package in packages)} exist already.",
+                hint="Choose another name, or say --overwrite to replace them.",
             )
         return tuple(
-            track_shot(
-                footage.segment(start, end),
+            before
+            or track_shot(
+                segment,
                 package,
+                head=head,
                 name=shot_name(name or stem, index, len(ranges)),
                 overwrite=overwrite,
                 progress=progress,
                 stop=stop,
                 **options,
             )
-            for index, ((start, end), package) in enumerate(zip(ranges, packages, strict=True))
+            for index, (before, segment, package) in enumerate(zip(done, segments, packages, strict=True))
         )
+
+
+def tracked_before(package: Path, segment: Segment, head: HeadModel) -> Shot:
+    """The shot that an earlier run has made of this segment. Raises InvalidInput where `package` is something else."""
+    shot = Shot.load(package)
+    same = (shot.info.plate, shot.info.frame_count, shot.info.head.sha256) == (
+        segment.plate,
+        segment.count,
+        head.sha256,
+    )
+    if not same:
+        raise InvalidInput(
+            f"{package} exists already, and is another shot.",
+            hint="Choose another name, or say --overwrite to replace it.",
+        )
+    return shot
