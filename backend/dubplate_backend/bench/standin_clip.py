@@ -3,7 +3,7 @@
 another lens."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +96,7 @@ def _film(clip: StandinClip, head: HeadModel, folder: Path) -> None:
     )
 
 
-def drawn_in_order(draw, count: int) -> Iterator[np.ndarray]:
+def drawn_in_order(draw: Callable[[int], np.ndarray], count: int) -> Iterator[np.ndarray]:
     """The pictures 0 .. count - 1 of `draw(index)`, drawn by all cores, a few ahead."""
     workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
