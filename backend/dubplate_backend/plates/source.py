@@ -110,13 +110,14 @@ class ShotPlates:
         return self.plate(frame).net()
 
     def sha256(self, frame: int) -> str:
-        """Hash of all the bytes that this frame is read from: its file, or the whole video."""
+        """Hash of all that this frame is read from: its file's bytes, or the whole video's and the shot's place in it."""
         self._shot.index(frame)
         path = self._path if self._footage is not None else sequence_file(self._path, frame)
         facts = path.stat()
         stamp = (str(path), facts.st_size, facts.st_mtime_ns)
         if self._hashed is None or self._hashed[0] != stamp:
-            self._hashed = (stamp, sha256_file(path))
+            start = self._shot.info.plate.start
+            self._hashed = (stamp, sha256_file(path) + (f"+{start}" if start else ""))
         return self._hashed[1]
 
     def missing(self, frames: tuple[int, ...]) -> tuple[int, ...]:

@@ -148,7 +148,8 @@ def crops_key(shot: Shot, preset: Preset) -> str:
     arrays |= {name: getattr(track, name) for name in ("rotation", "translation", "intrinsics", "confidence")}
     arrays["crop"] = shot.crop
     arrays["size"] = np.array(preset.crop_size)
-    source = f"{shot.info.plate.path}|{shot.info.head.sha256}".encode()
+    plate = shot.info.plate
+    source = f"{plate.path}|{plate.start}|{shot.info.head.sha256}".encode()
     arrays["source"] = np.frombuffer(source, np.uint8)
     return f"{shot.info.name}-{sha256_arrays(arrays)[:16]}"
 
