@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,11 +11,21 @@ import pytest
 import torch
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.tracking.checkpoint import Checkpoint
 from dubplate_backend.tracking.faces import Faces
-from dubplate_backend.tracking.fit import Fit, FitSettings, blended, fit_head, in_between, key_frames, windows_of
+from dubplate_backend.tracking.fit import Fit, blended, fit_head, in_between, key_frames, windows_of
+from dubplate_backend.tracking.landmark_term import LandmarkTerm
+from dubplate_backend.tracking.lens import Lens
+from dubplate_backend.tracking.priors import Priors
+from dubplate_backend.tracking.problem import Problem
+from dubplate_backend.tracking.projection import View
+from dubplate_backend.tracking.settings import TrackSettings
+from dubplate_backend.tracking.surface_head import SurfaceHead
+from dubplate_backend.tracking.unknowns import UNKNOWNS
+from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.errors import Cancelled
 from dubplate_shared.landmarks import landmark_error, lip_gap
-from dubplate_shared.progress import never, silent
+from dubplate_shared.progress import Stop, never, silent
 from dubplate_shared.rotations import matrix_from_axis_angle
 
 WIDTH, HEIGHT = 640, 480
@@ -42,6 +53,18 @@ def filmed(head: HeadModel, focal: float) -> Faces:
     return Faces(landmarks, depth, np.ones(FRAMES, np.float32), 1)
 
 
+class Black:
+    """Footage that is never looked at."""
+
+    width, height, times, pixel_aspect, fields, count, variable_rate = WIDTH, HEIGHT, TIMES, 1.0, False, FRAMES, False
+
+
+def fitted(head: HeadModel, faces: Faces, focal: float | None, stop: Stop = never) -> Fit:
+    lens = replace(Lens.unknown(WIDTH, HEIGHT, FRAMES), focal_px=focal)
+    settings = TrackSettings(photometric=False)
+    return fit_head(head, faces, Black(), lens, settings=settings, checkpoint=Checkpoint(), progress=silent, stop=stop)
+
+
 @pytest.fixture(scope="module")
 def known_focal() -> float:
     return 900.0
@@ -53,21 +76,20 @@ def found(head: HeadModel, known_focal: float) -> Fit:
     faces = filmed(head, known_focal)
     for array in (faces.landmarks_px, faces.depth_px, faces.confidence):
         array[HOLE] = 0
-    settings = FitSettings(focal_px=known_focal)
-    return fit_head(head, faces, TIMES, WIDTH, HEIGHT, settings=settings, progress=silent, stop=never)
+    return fitted(head, faces, known_focal)
 
 
 def projected(head: HeadModel, fit: Fit) -> np.ndarray:
     codes = [torch.from_numpy(array).float() for array in (fit.shape, fit.expression, fit.jaw)]
     points = head.landmarks(head.vertices(*codes, eyelids=torch.from_numpy(fit.eyelids).float())).double().numpy()
     camera = np.einsum("tij,tnj->tni", fit.rotation, points) + fit.translation[:, None]
-    return camera[..., :2] / camera[..., 2:] * fit.focal_px + (WIDTH / 2, HEIGHT / 2)
+    return camera[..., :2] / camera[..., 2:] * fit.intrinsics[:, None, :2] + (WIDTH / 2, HEIGHT / 2)
 
 
 def test_the_found_head_lies_on_the_landmarks(head: HeadModel, found: Fit, known_focal: float) -> None:
     true = filmed(head, known_focal).landmarks_px[:, :468].astype(np.float64)
     seen = np.arange(FRAMES) != HOLE
-    assert found.focal_px == pytest.approx(known_focal, rel=0.01)
+    assert found.intrinsics[0, 0] == pytest.approx(known_focal, rel=0.01)
     assert landmark_error(projected(head, found), true)[seen].max() < 0.01
     assert np.abs(lip_gap(projected(head, found)) - lip_gap(true))[seen].max() < 0.005
 
@@ -86,7 +108,7 @@ def test_a_frame_without_a_face_lies_between_its_neighbours(found: Fit) -> None:
 def test_a_fit_can_be_stopped(head: HeadModel, known_focal: float) -> None:
     faces = filmed(head, known_focal)
     with pytest.raises(Cancelled):
-        fit_head(head, faces, TIMES, WIDTH, HEIGHT, settings=FitSettings(), progress=silent, stop=lambda: True)
+        fitted(head, faces, None, stop=lambda: True)
 
 
 @pytest.mark.parametrize("count", [1, 2, 24, 25, 255, 256, 257, 488, 489, 1506])
@@ -95,7 +117,7 @@ def test_windows_cover_every_frame_and_fade_into_one_another(count: int) -> None
     assert windows[0][0] == 0 and windows[-1][1] == count
     assert all(start < before_end for (_, before_end), (start, _) in pairwise(windows))
     assert max(end - start for start, end in windows) <= 256
-    motion = torch.arange(count, dtype=torch.float64)[:, None].expand(count, 111)
+    motion = torch.arange(count, dtype=torch.float64)[:, None].expand(count, 114)
     assert torch.allclose(blended([motion[start:end] for start, end in windows], windows), motion)
 
 
@@ -116,27 +138,26 @@ def test_gaps_are_bridged_and_ends_are_held() -> None:
 
 def test_the_terms_derivatives_are_those_of_their_values(head: HeadModel) -> None:
     """Cost and normal equations agree: a small step changes the cost by what the gradient says."""
-    from dubplate_backend.tracking.landmark_head import LandmarkHead
-    from dubplate_backend.tracking.problem import Problem
-    from dubplate_backend.tracking.weights import Weights
-
     faces = filmed(head, 900.0)
     observed = torch.from_numpy(faces.landmarks_px[:3, :468]).double()
     depth = torch.from_numpy(faces.depth_px[:3, :468]).double()
     depth = depth - depth.mean(1, keepdim=True)
-    centre = torch.tensor([WIDTH / 2, HEIGHT / 2], dtype=torch.float64)
+    view = View(torch.tensor([[WIDTH / 2, HEIGHT / 2]] * 3).double(), torch.tensor([1.0, 1.1, 0.9]).double())
     trust = torch.tensor([1.0, 0.5, 0.9], dtype=torch.float64)
-    problem = Problem(LandmarkHead.of(head), observed, depth, trust, centre, 800.0, Weights())
+    lips = torch.tensor([1.0, 0.2, 1.0], dtype=torch.float64)
+    reduced, weights = SurfaceHead.of(head), Weights()
+    term = LandmarkTerm(reduced, view, observed, depth, trust, lips, weights)
+    problem = Problem(term, Priors(reduced, 880.0, 800.0, weights, 3))
     generator = torch.Generator().manual_seed(5)
-    motion = torch.randn(3, 111, generator=generator, dtype=torch.float64) * 0.05
+    motion = torch.randn(3, UNKNOWNS, generator=generator, dtype=torch.float64) * 0.05
     motion[:, 5] += 0.9
-    shared = torch.randn(301, generator=generator, dtype=torch.float64) * 0.1
-    shared[-1] = np.log(880.0)
+    shared = torch.randn(303, generator=generator, dtype=torch.float64) * 0.1
+    shared[300] = np.log(880.0)
     normal = problem.normal(motion, shared, solve_shared=True)
     assert normal.cost == pytest.approx(problem.cost(motion, shared))
     for _ in range(4):
-        by_motion = torch.randn(3, 111, generator=generator, dtype=torch.float64)
-        by_shared = torch.randn(301, generator=generator, dtype=torch.float64)
+        by_motion = torch.randn(3, UNKNOWNS, generator=generator, dtype=torch.float64)
+        by_shared = torch.randn(303, generator=generator, dtype=torch.float64)
         step = 1e-6
         ends = [problem.cost(motion + sign * step * by_motion, shared + sign * step * by_shared) for sign in (1, -1)]
         slope = (ends[0] - ends[1]) / (2 * step)

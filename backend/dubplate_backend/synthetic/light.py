@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dubplate_backend.raster.camera import Z_NEAR
+from dubplate_backend.raster.harmonics import harmonics
 from dubplate_backend.raster.numba_kernel import rasterise_numba
 from dubplate_backend.raster.rasterise import MIN_DOUBLE_AREA_PX
 
@@ -57,17 +58,6 @@ WINDOW_LIGHT = Set(
     sky=(0.24, 0.25, 0.27),
     ground=(0.15, 0.125, 0.105),
 )
-
-
-def harmonics(directions: np.ndarray) -> np.ndarray:
-    """The nine real spherical harmonics Y_00 .. Y_22 at unit directions (..., 3).  Returns (..., 9)."""
-    x, y, z = np.moveaxis(np.asarray(directions, float), -1, 0)
-    rows = [
-        np.full_like(x, 0.282095),
-        0.488603 * y, 0.488603 * z, 0.488603 * x,
-        1.092548 * x * y, 1.092548 * y * z, 0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y),
-    ]  # fmt: skip
-    return np.stack(rows, axis=-1)
 
 
 def lamp_irradiance(lamp: Lamp) -> np.ndarray:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From landmarks to a head in motion: one fit of a whole shot.
+"""From landmarks and colours to a head in motion: one fit of a whole shot, in the paper's three stages.
 
-Three steps, each with all its unknowns at once: (1) a rigid pose for each frame, linearly; (2) shape and focal length,
-with the motion of a few dozen frames that differ most; (3) the motion of all frames with the temporal terms, shape and
-camera being known, in overlapping windows, so that memory does not grow with the shot.
+Each stage has all its unknowns at once. Identity (DfE's stages 1 and 2): shape, focal length, principal point and
+albedo, with the motion of a few dozen frames that differ most. Motion (stage 3): all frames with the temporal terms,
+identity being known, in overlapping windows, so that memory does not grow with the shot. Both are done first on the
+landmarks alone and then on the picture, coarse to fine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,114 +17,329 @@ import torch
 from torch import Tensor
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.tracking.albedo import Albedo, AlbedoModel, gaussian_process_albedo
+from dubplate_backend.tracking.checkpoint import Arrays, Checkpoint
+from dubplate_backend.tracking.face_crops import LEVELS, face_crops
 from dubplate_backend.tracking.faces import Faces
-from dubplate_backend.tracking.landmark_head import LandmarkHead
-from dubplate_backend.tracking.problem import (
+from dubplate_backend.tracking.frames import Frames, pictures
+from dubplate_backend.tracking.landmark_bias import landmark_bias
+from dubplate_backend.tracking.landmark_term import LandmarkTerm
+from dubplate_backend.tracking.lens import Lens
+from dubplate_backend.tracking.occlusion import Occlusion
+from dubplate_backend.tracking.photometry import Photometry
+from dubplate_backend.tracking.priors import Priors
+from dubplate_backend.tracking.problem import Problem
+from dubplate_backend.tracking.projection import View
+from dubplate_backend.tracking.settings import TrackSettings
+from dubplate_backend.tracking.smoothness import Smoothness
+from dubplate_backend.tracking.solver import Search, solve_motion, solve_with_shared
+from dubplate_backend.tracking.surface_head import SurfaceHead
+from dubplate_backend.tracking.unknowns import (
     EXPRESSION,
     EYELIDS,
     JAW,
+    NECK,
     SHIFT,
     TURN,
     UNKNOWNS,
-    Problem,
+    Shared,
     head_rotation,
 )
-from dubplate_backend.tracking.smoothness import Smoothness
-from dubplate_backend.tracking.solver import Search, solve_motion, solve_with_shared
-from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.landmarks import COUNT, inter_ocular
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
 
-KEY_FRAMES = 24  # frames that shape and focal length are found from
+KEY_FRAMES = 16  # frames that identity is found from
 SHARED_STEPS = 25
 MOTION_STEPS = 15
+IDENTITY_STEPS = 4  # at each level of detail, twice
+COLOUR_STEPS = 4  # at each level of detail
+IDENTITY_POINTS = 1000  # of the skin
+# The landmarks' weight beside colours in the identity: what FaceMesh gets wrong of a face is alike in all of its frames
+# and in neighbouring points, so that 468 points in 16 frames say what some tens of independent ones would.
+IDENTITY_LANDMARKS = 0.02
 WINDOW = 256  # frames solved together
 OVERLAP = 24  # frames that two windows share: a second, longer than any temporal term reaches
 
 
 @dataclass(frozen=True)
-class FitSettings:
-    """weights: what each term is believed.   focal_px: where the lens is known, else found from the footage."""
-
-    weights: Weights = field(default_factory=Weights)
-    focal_px: float | None = None
-
-
-@dataclass(frozen=True)
 class Fit:
-    """float64 arrays. shape (300,); focal_px; rotation (T, 3, 3) and translation (T, 3), head to camera; jaw (T, 3),
-    expression (T, 100), eyelids (T, 2). Frames without a face hold what lies between their neighbours."""
+    """float64 arrays. shape (300,); intrinsics (T, 4) fx fy cx cy, px; rotation (T, 3, 3) and translation (T, 3), head
+    to camera; jaw, neck (T, 3), expression (T, 100), eyelids (T, 2). Frames without a face hold what lies between their
+    neighbours. Of the colours, zeros and None where they were not fitted: lighting (T, 9, 3), texture (K,), albedo
+    (V, 3) linear RGB; colour_error (T,), the mean error of visible points, of the display's range; hidden (T,), the
+    share of the mouth that something else covers."""
 
     shape: np.ndarray
-    focal_px: float
+    intrinsics: np.ndarray
     rotation: np.ndarray
     translation: np.ndarray
     jaw: np.ndarray
+    neck: np.ndarray
     expression: np.ndarray
     eyelids: np.ndarray
+    lighting: np.ndarray
+    texture: np.ndarray
+    albedo: np.ndarray | None
+    colour_error: np.ndarray
+    hidden: np.ndarray
 
 
 def fit_head(
     head: HeadModel,
     faces: Faces,
-    times: np.ndarray,
-    width: int,
-    height: int,
+    footage: Frames,
+    lens: Lens,
     *,
-    settings: FitSettings,
+    settings: TrackSettings,
+    checkpoint: Checkpoint,
     progress: ProgressCallback,
     stop: Stop,
-    stage: str = "fit",
 ) -> Fit:
-    """Fit `head` to the landmarks of a shot.
+    """Fit `head` to a shot.   Raises Cancelled where asked to stop."""
+    return Fitter(head, faces, footage, lens, settings, progress, stop).fit(checkpoint)
 
-    times: (T,) seconds.   width, height: of the plate, px; the principal point is its middle.
-    Raises Cancelled where asked to stop.
-    """
-    seen = np.flatnonzero(faces.seen)
-    observed = torch.from_numpy(faces.landmarks_px[seen, :COUNT]).double()  # [S, 468, 2]
-    depth = torch.from_numpy(faces.depth_px[seen, :COUNT]).double()  # [S, 468]
-    depth = depth - depth.mean(1, keepdim=True)
-    trust = torch.from_numpy(faces.confidence[seen]).double()
-    weights, diagonal = settings.weights, float(np.hypot(width, height))
-    centre = torch.tensor([width / 2, height / 2], dtype=torch.float64)
-    windows = windows_of(len(seen))
-    counter = Counter(progress, SHARED_STEPS + MOTION_STEPS * len(windows), stage)
 
-    reduced = LandmarkHead.of(head)
-    focal = settings.focal_px or weights.focal_per_diagonal * diagonal
-    shared = torch.zeros(reduced.shape_components + 1, dtype=torch.float64)
-    shared[-1] = np.log(focal)
-    if settings.focal_px is not None:
-        weights = weights.with_known_focal(focal / diagonal)
-    key = torch.from_numpy(key_frames(faces.landmarks_px[seen, :COUNT], KEY_FRAMES))
-    problem = Problem(reduced, observed[key], depth[key], trust[key], centre, diagonal, weights)
-    motion = rigid_motion(reduced, shared[:-1], observed[key], focal, centre)
-    _, shared = solve_with_shared(problem, motion, shared, Search(SHARED_STEPS, stop, counter.step))
-    counter.reach(SHARED_STEPS)
+class Fitter:
+    """One fit: what its stages share."""
 
-    shaped, lens = reduced.shaped(shared[:-1]), shared[-1:]
-    parts = []
-    for number, (start, end) in enumerate(windows):
-        part = slice(start, end)
-        problem = Problem(shaped, observed[part], depth[part], trust[part], centre, diagonal, weights)
-        motion = rigid_motion(shaped, shared[:0], observed[part], float(lens.exp()), centre)
-        joined = torch.from_numpy(np.diff(seen[part]) == 1)
-        smoothness = Smoothness.of(weights, torch.from_numpy(times[seen[part]]), joined)
-        parts.append(solve_motion(problem, motion, lens, smoothness, Search(MOTION_STEPS, stop, counter.step)))
-        counter.reach(SHARED_STEPS + MOTION_STEPS * (number + 1))
-    motion = in_between(blended(parts, windows).numpy(), times[seen], times)
+    def __init__(
+        self,
+        head: HeadModel,
+        faces: Faces,
+        footage: Frames,
+        lens: Lens,
+        settings: TrackSettings,
+        progress: ProgressCallback,
+        stop: Stop,
+    ) -> None:
+        self.head, self.footage, self.lens, self.settings = head, footage, lens, settings
+        self.progress, self.stop = progress, stop
+        self.times = footage.times
+        self.seen = np.flatnonzero(faces.seen)
+        ideal = lens.ideal(faces.landmarks_px[self.seen, :COUNT].astype(np.float64), self.seen)
+        self.observed = torch.from_numpy(ideal)  # [S, 468, 2]
+        depth = torch.from_numpy(faces.depth_px[self.seen, :COUNT]).double()  # [S, 468]
+        self.depth = depth - depth.mean(1, keepdim=True)
+        self.trust = torch.from_numpy(faces.confidence[self.seen]).double()
+        self.view = View(torch.from_numpy(lens.centre[self.seen]), torch.from_numpy(lens.zooms()[self.seen]))
+        self.weights = settings.weights if lens.focal_px is None else settings.weights.with_known_lens()
+        self.focal = lens.focal_px or self.weights.focal_per_diagonal * lens.diagonal
+        self.reduced = SurfaceHead.of(head)
+        self.windows = windows_of(len(self.seen))
+        self.key = torch.from_numpy(key_frames(ideal, KEY_FRAMES))
 
-    turns = torch.from_numpy(motion[:, TURN])
-    return Fit(
-        shape=shared[:-1].numpy(),
-        focal_px=float(lens.exp()),
-        rotation=head_rotation(turns).numpy(),
-        translation=motion[:, SHIFT],
-        jaw=motion[:, JAW],
-        expression=motion[:, EXPRESSION],
-        eyelids=motion[:, EYELIDS],
-    )
+    def fit(self, checkpoint: Checkpoint) -> Fit:
+        landmarks = checkpoint.once("landmark_fit", self._landmark_fit)
+        if not self.settings.photometric:
+            count = len(self.seen)
+            return self._spread({**landmarks, "lighting": np.zeros((count, 9, 3)), "error": np.zeros(count),
+                                 "hidden": np.zeros(count), "texture": np.zeros(0)})  # fmt: skip
+        model = self.settings.albedo or gaussian_process_albedo(self.head)
+        identity = checkpoint.once("identity", lambda: self._identity_of_colours(model, landmarks))
+        found = self._motion_of_colours(model, landmarks["motion"], identity, checkpoint)
+        return self._spread({**found, "shared": identity["shared"], "texture": identity["code"][-1],
+                             "albedo": identity["albedo"][-1]})  # fmt: skip
+
+    def _landmark_fit(self) -> Arrays:
+        counter = Counter(self.progress, SHARED_STEPS + MOTION_STEPS * len(self.windows), "landmark fit")
+        key_motion, shared = self._identity_of_landmarks(counter)
+        motion = self._motion_of_landmarks(shared, counter)
+        return {"key_motion": key_motion.numpy(), "shared": shared.numpy(), "motion": motion.numpy()}
+
+    def _problem(
+        self,
+        head: SurfaceHead,
+        frames: Tensor | slice,
+        *,
+        share: float = 1.0,
+        together: int = 0,
+        lips: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> Problem:
+        """share: of the landmarks' weight.   together: frames that colours find one shape from; 0 without colours, and
+        then without a neck: landmarks do not tell it from the head.   lips: [T] trust in the lips' landmarks.
+        bias: see `_bias`."""
+        weights = self.weights if together else self.weights.with_still_neck()
+        trust = self.trust[frames] * share
+        landmarks = LandmarkTerm(
+            head if bias is None else head.moved_by(bias),
+            self.view.at(frames),
+            self.observed[frames],
+            self.depth[frames],
+            trust,
+            torch.ones_like(trust) if lips is None else lips,
+            weights,
+        )
+        return Problem(landmarks, Priors(head, self.focal, self.lens.diagonal, weights, max(together, 1)))
+
+    def _identity_of_landmarks(self, counter: Counter) -> tuple[Tensor, Tensor]:
+        """Motion [K, 114] of the key frames and what all frames share, [S + 3]."""
+        head = self.reduced
+        shape = torch.zeros(head.shape_components, dtype=torch.float64)
+        if self.settings.shape is not None:
+            shape = torch.from_numpy(self.settings.shape.astype(np.float64))
+        shared = Shared.of(shape, self.focal).vector
+        motion = self._rigid(head.shaped(shape), self.key, Shared(shared))
+        search = Search(SHARED_STEPS, self.stop, counter.step)
+        if self.settings.shape is None:
+            motion, shared = solve_with_shared(self._problem(head, self.key), motion, shared, search)
+        else:
+            motion, camera = solve_with_shared(
+                self._problem(head.shaped(shape), self.key), motion, Shared(shared).camera, search
+            )
+            shared = torch.cat((shape, camera))
+        counter.reach(SHARED_STEPS)
+        return motion, shared
+
+    def _motion_of_landmarks(self, shared: Tensor, counter: Counter) -> Tensor:
+        """Motion of all seen frames, [S, 114]."""
+        of = Shared(shared)
+        shaped, parts = self.reduced.shaped(of.shape), []
+        for number, (start, end) in enumerate(self.windows):
+            window = slice(start, end)
+            motion = self._rigid(shaped, window, of)
+            search = Search(MOTION_STEPS, self.stop, counter.step)
+            parts.append(solve_motion(self._problem(shaped, window), motion, of.camera, self._smooth(window), search))
+            counter.reach(SHARED_STEPS + MOTION_STEPS * (number + 1))
+        return blended(parts, self.windows)
+
+    def _identity_of_colours(self, model: AlbedoModel, landmarks: Arrays) -> Arrays:
+        """`shared` [S + 3], `key_motion` [K, 114], and at each level of detail `code` [L, K] and `albedo` [L, V, 3]."""
+        counter = Counter(self.progress, 2 * IDENTITY_STEPS * len(LEVELS), "identity")
+        motion, shared = torch.from_numpy(landmarks["key_motion"]), torch.from_numpy(landmarks["shared"])
+        frames = self.seen[self.key.numpy()]
+        chosen = (self.footage.frame(int(frame)) for frame in frames)
+        crops = face_crops(chosen, self.observed[self.key].numpy(), self.lens, frames)
+        view = self.view.at(self.key)
+        photometry = Photometry.of(self.head, model, self.weights, IDENTITY_POINTS)
+        held = self.settings.shape is not None
+        head, albedos = self.reduced, []
+        if held:
+            head, photometry = head.shaped(Shared(shared).shape), photometry.shaped(Shared(shared).shape)
+        for level in range(len(LEVELS)):
+            for turn in range(2):
+                # Without the person's own detail, which would hold the head where it happens to lie.
+                albedo = photometry.learn(crops, level, view, motion, Shared(shared), detail=False)
+                term, _ = photometry.term(crops, level, view, motion, Shared(shared), albedo)
+                problem = self._problem(head, self.key, share=IDENTITY_LANDMARKS, together=len(frames)).with_colours(
+                    term
+                )
+                search = Search(IDENTITY_STEPS, self.stop, counter.step)
+                free = Shared(shared).camera if held else shared
+                motion, free = solve_with_shared(problem.with_colours(term), motion, free, search)
+                shared = torch.cat((Shared(shared).shape, free)) if held else free
+                counter.reach(IDENTITY_STEPS * (2 * level + turn + 1))
+            albedos.append(photometry.learn(crops, level, view, motion, Shared(shared)))
+        return {
+            "shared": shared.numpy(),
+            "key_motion": motion.numpy(),
+            "code": np.stack([albedo.code.numpy() for albedo in albedos]),
+            "albedo": np.stack([albedo.vertices.numpy() for albedo in albedos]),
+        }
+
+    def _motion_of_colours(self, model: AlbedoModel, motion: np.ndarray, identity: Arrays, kept: Checkpoint) -> Arrays:
+        """`motion` [S, 114], `lighting` (S, 9, 3), `error` (S,) of colours, `hidden` (S,) of the mouth."""
+        shared = Shared(torch.from_numpy(identity["shared"]))
+        photometry = Photometry.of(self.head, model, self.weights).shaped(shared.shape)
+        albedos = [
+            Albedo(torch.from_numpy(code), torch.from_numpy(vertices))
+            for code, vertices in zip(identity["code"], identity["albedo"], strict=True)
+        ]
+        bias = self._bias(torch.from_numpy(identity["key_motion"]), shared)
+        counter = Counter(self.progress, COLOUR_STEPS * len(LEVELS) * len(self.windows), "colours")
+        parts: list[Arrays] = []
+        for number, (start, end) in enumerate(self.windows):
+            window = slice(start, end)
+            here = torch.from_numpy(motion[window])
+            parts.append(
+                kept.once(
+                    f"window_{number:04d}",
+                    lambda window=window, here=here: self._window_of_colours(
+                        photometry, albedos, bias, window, here, shared, counter
+                    ),
+                )
+            )
+            counter.reach(COLOUR_STEPS * len(LEVELS) * (number + 1))
+        whole = {
+            name: blended([torch.from_numpy(part[name]) for part in parts], self.windows).numpy() for name in parts[0]
+        }
+        return {
+            "motion": whole["motion"],
+            "lighting": whole["lighting"].reshape(-1, 9, 3),
+            "error": whole["error"][:, 0],
+            "hidden": whole["hidden"][:, 0],
+        }
+
+    def _window_of_colours(
+        self,
+        photometry: Photometry,
+        albedos: list[Albedo],
+        bias: Tensor,
+        window: slice,
+        motion: Tensor,
+        shared: Shared,
+        counter: Counter,
+    ) -> Arrays:
+        """The window's columns: `motion` [W, 114], `lighting` [W, 27], `error` [W, 1], `hidden` [W, 1]."""
+        shaped, occlusion = self.reduced.shaped(shared.shape), Occlusion(photometry.points)
+        frames = self.seen[window]
+        crops = face_crops(pictures(self.footage, frames), self.observed[window].numpy(), self.lens, frames)
+        view = self.view.at(window)
+        for level, albedo in enumerate(albedos):
+            term, _ = photometry.term(crops, level, view, motion, shared, albedo)
+            lips = occlusion.lips_trust(term, motion, shared)
+            problem = self._problem(shaped, window, together=1, lips=lips, bias=bias).with_colours(term)
+            search = Search(COLOUR_STEPS, self.stop, counter.step)
+            motion = solve_motion(problem, motion, shared.camera, self._smooth(window), search)
+        term, light = photometry.term(crops, len(albedos) - 1, view, motion, shared, albedos[-1])
+        error, hidden = occlusion.measure(term, motion, shared)
+        columns = {"motion": motion, "lighting": light.flatten(1), "error": error[:, None], "hidden": hidden[:, None]}
+        return {name: column.double().numpy() for name, column in columns.items()}
+
+    def _bias(self, motion: Tensor, shared: Shared) -> Tensor:
+        """What FaceMesh gets wrong of this face in all of its frames, [468, 3] metres in the head's own axes: the mean
+        of what colours and landmarks disagree in over the key frames."""
+        head = self.reduced.shaped(shared.shape)
+        view, observed, trust = self.view.at(self.key), self.observed[self.key], self.trust[self.key]
+        return landmark_bias(head, view, motion, shared, observed, trust)
+
+    def _smooth(self, window: slice) -> Smoothness:
+        joined = torch.from_numpy(np.diff(self.seen[window]) == 1)
+        return Smoothness.of(self.weights, torch.from_numpy(self.times[self.seen[window]]), joined)
+
+    def _rigid(self, head: SurfaceHead, frames: Tensor | slice, shared: Shared) -> Tensor:
+        view = self.view.at(frames)
+        focals = (shared.focal * view.zoom).numpy()
+        return rigid_motion(head, self.observed[frames], focals, (view.centre + shared.offset).numpy())
+
+    def _spread(self, found: Arrays) -> Fit:
+        """The fit of all frames, those without a face between their neighbours."""
+        of, known = Shared(torch.from_numpy(found["shared"])), self.times[self.seen]
+
+        def everywhere(values: np.ndarray) -> np.ndarray:
+            return in_between(values.reshape(len(values), -1), known, self.times).reshape(-1, *values.shape[1:])
+
+        whole = everywhere(found["motion"])
+        focal = self.lens.focals(float(of.focal))
+        offset = of.offset.numpy() / (1.0, self.lens.squeeze)
+        unseen = np.setdiff1d(np.arange(len(self.times)), self.seen)
+        errors, covered = everywhere(found["error"]), everywhere(found["hidden"])
+        errors[unseen] = covered[unseen] = 0
+        return Fit(
+            shape=of.shape.numpy(),
+            intrinsics=np.concatenate([focal, self.lens.centre + offset], axis=1),
+            rotation=head_rotation(torch.from_numpy(whole[:, TURN])).numpy(),
+            translation=whole[:, SHIFT],
+            jaw=whole[:, JAW],
+            neck=whole[:, NECK],
+            expression=whole[:, EXPRESSION],
+            eyelids=whole[:, EYELIDS],
+            lighting=everywhere(found["lighting"]),
+            texture=found["texture"],
+            albedo=found.get("albedo"),
+            colour_error=errors,
+            hidden=covered,
+        )
 
 
 class Counter:
@@ -155,17 +371,19 @@ def key_frames(landmarks: np.ndarray, count: int) -> np.ndarray:
     return np.unique(chosen)
 
 
-def rigid_motion(head: LandmarkHead, shape: Tensor, observed: Tensor, focal: float, centre: Tensor) -> Tensor:
-    """Motion [T, 111] with turn and shift of each frame and a neutral face.   observed: [T, 468, 2] px.
+def rigid_motion(shaped: SurfaceHead, observed: Tensor, focals: np.ndarray, centres: np.ndarray) -> Tensor:
+    """Motion [T, 114] with turn and shift of each frame and a neutral face.
 
+    observed: [T, 468, 2] px.   focals: (T,) px.   centres: (T, 2) px.
     Source: Terzakis & Lourakis 2020, SQPnP, as in OpenCV. It works on positions, so pixel centres at +0.5 are as good
     as any other, the principal point being given the same way.
     """
     nothing = torch.zeros(1, UNKNOWNS, dtype=torch.float64)
-    points = head.points(shape, nothing[:, EXPRESSION], nothing[:, EYELIDS], nothing[:, JAW])[0].numpy()
-    camera = np.array([[focal, 0, float(centre[0])], [0, focal, float(centre[1])], [0, 0, 1]])
+    rest = (nothing[:, EXPRESSION], nothing[:, EYELIDS], nothing[:, JAW], nothing[:, NECK])
+    points = shaped.points(torch.zeros(shaped.shape_components, dtype=torch.float64), *rest)[0].numpy()
     motion = np.zeros((len(observed), UNKNOWNS))
-    for frame, pixels in enumerate(observed.numpy()):
+    for frame, (pixels, focal, centre) in enumerate(zip(observed.numpy(), focals, centres, strict=True)):
+        camera = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
         _, turn, shift = cv2.solvePnP(points, pixels, camera, None, flags=cv2.SOLVEPNP_SQPNP)
         facing = cv2.Rodrigues(turn)[0] @ np.diag([1.0, -1.0, -1.0])
         motion[frame, TURN] = cv2.Rodrigues(facing)[0][:, 0]
@@ -180,8 +398,8 @@ def windows_of(count: int) -> list[tuple[int, int]]:
 
 
 def blended(parts: list[Tensor], windows: list[tuple[int, int]]) -> Tensor:
-    """One motion [T, 111] of the windows' motions, one fading into the next where they overlap."""
-    whole = torch.zeros(windows[-1][1], UNKNOWNS, dtype=torch.float64)
+    """One sequence [T, C] of the windows', one fading into the next where they overlap."""
+    whole = torch.zeros(windows[-1][1], parts[0].shape[1], dtype=torch.float64)
     for number, (part, (start, end)) in enumerate(zip(parts, windows, strict=True)):
         share = torch.ones(end - start, 1, dtype=torch.float64)
         if number > 0:

@@ -14,9 +14,11 @@ from scipy.ndimage import gaussian_filter1d
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.fit import Fit, in_between
+from dubplate_backend.tracking.lens import Lens
 from dubplate_shared.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
+from dubplate_shared.rotations import matrix_from_axis_angle
 
-LEFT_EYE_JOINT, RIGHT_EYE_JOINT = 3, 4
+NECK_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT = 1, 3, 4
 LEFT_IRIS_CENTRE, RIGHT_IRIS_CENTRE = 473, 468
 LEFT_LIDS, RIGHT_LIDS = (386, 374), (159, 145)  # middle of the upper and of the lower lid
 # The iris lies 3.6 mm behind the cornea, the centre of rotation 13.5 mm; the eyeball is 12 mm in radius: 9.9 over 12
@@ -28,22 +30,22 @@ LARGEST_ANGLE_RAD = np.deg2rad(35)  # an eye turns no further without the head
 SMOOTHED_S = 0.03  # a saccade takes twice as long
 
 
-def eye_rotations(head: HeadModel, fit: Fit, faces: Faces, times: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Axis-angle of left and right eye, (T, 6) radians.   centre: (2,) principal point, px.
+def eye_rotations(head: HeadModel, fit: Fit, faces: Faces, times: np.ndarray, lens: Lens) -> np.ndarray:
+    """Axis-angle of left and right eye, (T, 6) radians.
 
     Where both eyes are closed, and where there is no face, it is what lies between.
     """
-    pixels = faces.landmarks_px.astype(np.float64)
+    pixels = lens.ideal(faces.landmarks_px.astype(np.float64))
     gaze = np.zeros((len(pixels), 3))
     for joint, iris, lids, corners in (
         (LEFT_EYE_JOINT, LEFT_IRIS_CENTRE, LEFT_LIDS, (LEFT_EYE_INNER, LEFT_EYE_OUTER)),
         (RIGHT_EYE_JOINT, RIGHT_IRIS_CENTRE, RIGHT_LIDS, (RIGHT_EYE_INNER, RIGHT_EYE_OUTER)),
     ):
-        eyeball, radius = eyeball_of(head, fit.shape, joint)
+        eyeball, neck, radius = eyeball_of(head, fit.shape, joint)
         width = np.linalg.norm(pixels[:, corners[0]] - pixels[:, corners[1]], axis=-1)
         opening = np.linalg.norm(pixels[:, lids[0]] - pixels[:, lids[1]], axis=-1)
         is_open = faces.seen & (opening > OPEN_SHARE * np.maximum(width, 1e-6))
-        direction = towards(pixels[:, iris], fit, eyeball, radius * IRIS_DEPTH, centre)
+        direction = towards(pixels[:, iris], fit, eyeball, neck, radius * IRIS_DEPTH)
         gaze += np.where(is_open[:, None], direction, 0.0)
     known = np.linalg.norm(gaze, axis=1) > 0
     if not known.any():
@@ -54,24 +56,27 @@ def eye_rotations(head: HeadModel, fit: Fit, faces: Faces, times: np.ndarray, ce
     return np.tile(angles, 2)
 
 
-def eyeball_of(head: HeadModel, shape: np.ndarray, joint: int) -> tuple[np.ndarray, float]:
-    """Centre (3,) of an eyeball in head space, and its radius, metres."""
+def eyeball_of(head: HeadModel, shape: np.ndarray, joint: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Centre of an eyeball (3,) and the neck's joint (3,) in head space, and the eyeball's radius, metres."""
     vertices, joints = head.shaped(torch.from_numpy(shape).to(head.template.dtype))
-    centre = joints[0, joint].double().numpy()
+    centre, neck = joints[0, joint].double().numpy(), joints[0, NECK_JOINT].double().numpy()
     ball = vertices[0, head.skin_weights[:, joint] > 0.5].double().numpy()
-    return centre, float(np.median(np.linalg.norm(ball - centre, axis=1)))
+    return centre, neck, float(np.median(np.linalg.norm(ball - centre, axis=1)))
 
 
-def towards(pixels: np.ndarray, fit: Fit, eyeball: np.ndarray, radius: float, centre: np.ndarray) -> np.ndarray:
-    """Unit directions (T, 3), head space, from the eyeball to where the rays through `pixels` (T, 2) meet it first;
-    rays that miss it count where they pass nearest."""
-    ray = np.concatenate([(pixels - centre) / fit.focal_px, np.ones((len(pixels), 1))], axis=1)
-    ray = np.einsum("tij,ti->tj", fit.rotation, ray)
+def towards(pixels: np.ndarray, fit: Fit, eyeball: np.ndarray, neck: np.ndarray, radius: float) -> np.ndarray:
+    """Unit directions (T, 3), in the axes that the neck turns, from the eyeball to where the rays through `pixels`
+    (T, 2) of the ideal picture meet it first; rays that miss it count where they pass nearest."""
+    unit = (pixels - fit.intrinsics[:, 2:]) / fit.intrinsics[:, :1]
+    ray = np.concatenate([unit, np.ones((len(pixels), 1))], axis=1)
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-    start = -np.einsum("tij,ti->tj", fit.rotation, fit.translation) - eyeball
-    along = -(start * ray).sum(axis=1)
-    inside = radius**2 - ((start**2).sum(axis=1) - along**2)
-    hit = start + (along - np.sqrt(np.maximum(inside, 0.0)))[:, None] * ray
+    by_neck = matrix_from_axis_angle(fit.neck)
+    placed = (by_neck @ (eyeball - neck)) + neck  # (T, 3) head space
+    centre = np.einsum("tij,tj->ti", fit.rotation, placed) + fit.translation  # camera space
+    along = (centre * ray).sum(axis=1)
+    inside = radius**2 - ((centre**2).sum(axis=1) - along**2)
+    hit = (along - np.sqrt(np.maximum(inside, 0.0)))[:, None] * ray - centre
+    hit = np.einsum("tij,ti->tj", fit.rotation @ by_neck, hit)
     return hit / np.linalg.norm(hit, axis=1, keepdims=True)
 
 

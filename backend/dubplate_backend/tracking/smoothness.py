@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dubplate_backend.tracking.problem import EXPRESSION, EYELIDS, JAW, SHIFT, TURN, UNKNOWNS
+from dubplate_backend.tracking.unknowns import EXPRESSION, EYELIDS, JAW, NECK, SHIFT, TURN, UNKNOWNS
 from dubplate_backend.tracking.weights import REFERENCE_GAP_S, Weights
 
 
 @dataclass(frozen=True)
 class Smoothness:
-    """precision: [T - 2, 111] of the change of velocity around each inner frame.   per_gap: [T - 1], reference gaps of
+    """precision: [T - 2, 114] of the change of velocity around each inner frame.   per_gap: [T - 1], reference gaps of
     1/25 s over true ones."""
 
     precision: Tensor
@@ -35,18 +35,19 @@ class Smoothness:
         deviation[JAW] = deviation.new_tensor((weights.jaw_change_rad, *[weights.jaw_twist_change_rad] * 2))
         deviation[EXPRESSION] = weights.expression_change
         deviation[EYELIDS] = weights.eyelids_change
+        deviation[NECK] = weights.neck_change_rad
         gaps = (times[1:] - times[:-1]) / REFERENCE_GAP_S  # [T - 1]
         whole = (joined[1:] & joined[:-1]).double()  # [T - 2]
         precision = (whole * 2 / (gaps[1:] + gaps[:-1]))[:, None] / deviation**2
         return cls(precision, 1 / gaps)
 
     def cost(self, motion: Tensor) -> float:
-        """motion: [T, 111]."""
+        """motion: [T, 114]."""
         return float((self._change(motion).square() * self.precision).sum())
 
     def gradient(self, motion: Tensor) -> Tensor:
-        """Half the cost's gradient, [T, 111]; being linear in the motion, it is the curvature times it as well."""
-        change = self._change(motion) * self.precision  # [T - 2, 111]
+        """Half the cost's gradient, [T, 114]; being linear in the motion, it is the curvature times it as well."""
+        change = self._change(motion) * self.precision  # [T - 2, 114]
         velocity = torch.zeros(len(motion) - 1, motion.shape[1], dtype=motion.dtype)
         velocity[1:] += change
         velocity[:-1] -= change
@@ -57,7 +58,7 @@ class Smoothness:
         return gradient
 
     def diagonal(self) -> Tensor:
-        """Diagonal of the curvature, [T, 111]."""
+        """Diagonal of the curvature, [T, 114]."""
         before, after = self.per_gap[:-1, None], self.per_gap[1:, None]  # [T - 2, 1]
         diagonal = torch.zeros(len(self.per_gap) + 1, UNKNOWNS, dtype=torch.float64)
         diagonal[:-2] += self.precision * before**2

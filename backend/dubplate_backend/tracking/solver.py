@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dubplate_backend.tracking.problem import Normal, Problem
+from dubplate_backend.tracking.normal import Normal
+from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.smoothness import Smoothness
 from dubplate_shared.progress import Stop, check
 
@@ -24,7 +25,7 @@ CONVERGED = 1e-3
 INNER_CONVERGED = 1e-5
 INNER_STEPS = 200
 
-# (motion [T, 111], normal equations around it, damping) -> steps of motion [T, 111] and of what is shared [G]
+# (motion [T, 114], normal equations around it, damping) -> steps of motion [T, 114] and of what is shared [G]
 Step = Callable[[Tensor, Normal, float], tuple[Tensor, Tensor]]
 
 
@@ -40,11 +41,11 @@ class Search:
 def solve_with_shared(problem: Problem, motion: Tensor, shared: Tensor, search: Search) -> tuple[Tensor, Tensor]:
     """Motion of each frame and what the frames share, without temporal terms.
 
-    motion: [T, 111].  shared: [G].  The frames' unknowns are eliminated first (Schur complement).  Raises Cancelled.
+    motion: [T, 114].  shared: [G].  The frames' unknowns are eliminated first (Schur complement).  Raises Cancelled.
     """
 
     def step(_: Tensor, normal: Normal, damping: float) -> tuple[Tensor, Tensor]:
-        factor = torch.linalg.cholesky(damped(normal.own, damping))  # [T, 111, 111]
+        factor = torch.linalg.cholesky(damped(normal.own, damping))  # [T, 114, 114]
         solved = torch.cholesky_solve(torch.cat((normal.cross, normal.own_gradient[..., None]), -1), factor)
         reduced = damped(normal.shared, damping) - (normal.cross.mT @ solved[..., :-1]).sum(0)  # [G, G]
         gradient = normal.shared_gradient - (normal.cross.mT @ solved[..., -1:]).sum(0)[:, 0]
@@ -58,7 +59,7 @@ def solve_with_shared(problem: Problem, motion: Tensor, shared: Tensor, search: 
 
 
 def solve_motion(problem: Problem, motion: Tensor, shared: Tensor, smoothness: Smoothness, search: Search) -> Tensor:
-    """Motion of consecutive frames with temporal terms, what they share being known.  motion: [T, 111].
+    """Motion of consecutive frames with temporal terms, what they share being known.  motion: [T, 114].
 
     Raises Cancelled.
     """

@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import project, to_camera
+from dubplate_backend.tracking.albedo import GAUSSIAN_PROCESS
+from dubplate_backend.tracking.checkpoint import Checkpoint
 from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_backend.tracking.faces import Faces, find_faces
 from dubplate_backend.tracking.figures import Figures, figures
-from dubplate_backend.tracking.fit import Fit, FitSettings, fit_head
+from dubplate_backend.tracking.fit import Fit, fit_head
+from dubplate_backend.tracking.frames import Frames
 from dubplate_backend.tracking.gaze import eye_rotations
+from dubplate_backend.tracking.lens import Lens
+from dubplate_backend.tracking.settings import TrackSettings
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.frames import format_frames
 from dubplate_shared.landmarks import COUNT
 from dubplate_shared.progress import ProgressCallback, Stop, never, silent
@@ -28,39 +32,16 @@ FRAMES_AT_ONCE = 32  # heads in memory while projecting: 8,000 vertices each
 WORTH_A_LOOK_PERCENT = 2.0
 
 
-class Frames(Protocol):
-    """Pictures in order, as `plates.footage.Footage` gives them. `times`: (T,) float64 seconds after the first."""
-
-    width: int
-    height: int
-    times: np.ndarray
-
-    @property
-    def count(self) -> int: ...
-
-    @property
-    def variable_rate(self) -> bool: ...
-
-    def frame(self, index: int) -> np.ndarray:
-        """uint8 [H, W, 3] RGB."""
-        ...
-
-    def iter(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]: ...
-
-
-@dataclass(frozen=True)
-class TrackSettings:
-    """fit: terms of the fit."""
-
-    fit: FitSettings = field(default_factory=FitSettings)
-
-
 @dataclass(frozen=True)
 class Tracked:
-    """What came of the frames. crop: (T, 2, 3) plate px -> unit square.   warnings: sentences for an artist."""
+    """What came of the frames. crop: (T, 2, 3) plate px -> unit square.   albedo: (V, 3) linear RGB of the head's
+    vertices, None where colours were not fitted.   albedo_model: whose components `track.texture` has.   warnings:
+    sentences for an artist."""
 
     track: Track
     crop: np.ndarray
+    albedo: np.ndarray | None
+    albedo_model: str
     figures: Figures
     warnings: tuple[str, ...]
 
@@ -71,33 +52,72 @@ def track(
     head: HeadModel,
     settings: TrackSettings | None = None,
     first_frame: int = 1001,
+    checkpoint: Checkpoint | None = None,
     progress: ProgressCallback = silent,
     stop: Stop = never,
 ) -> Tracked:
-    """Track one face through one cut.
+    """Track one face through one cut.   checkpoint: where finished pieces are kept for a run that goes on.
 
-    Raises FootageError where no frame shows a face, Cancelled where asked to stop.
+    Raises FootageError where no frame shows a face, the pictures are interlaced or another shot begins among them;
+    SeveralFaces where it is not clear which face is meant; InvalidInput where the settings do not fit the footage;
+    Cancelled where asked to stop.
     """
-    settings = settings or TrackSettings()
-    faces = find_faces(footage.iter(), footage.count, progress=progress, stop=stop)
+    settings, checkpoint = settings or TrackSettings(), checkpoint or Checkpoint()
+    lens = lens_of(footage, settings)
+
+    def look() -> dict[str, np.ndarray]:
+        return found_arrays(
+            find_faces(
+                footage.iter(),
+                footage.count,
+                progress=progress,
+                stop=stop,
+                choice=settings.face,
+                one_shot=settings.one_shot,
+                fields=footage.fields,
+                first_frame=first_frame,
+            )
+        )
+
+    faces = faces_of(checkpoint.once("faces", look))
     warnings = seen_warnings(footage, faces, first_frame)
-    fit = fit_head(
-        head,
-        faces,
-        footage.times,
-        footage.width,
-        footage.height,
-        settings=settings.fit,
-        progress=progress,
-        stop=stop,
-    )
-    centre = np.array([footage.width / 2, footage.height / 2])
-    eyes = eye_rotations(head, fit, faces, footage.times, centre)
-    found = assembled(head, footage, faces, fit, eyes, first_frame)
+    fit = fit_head(head, faces, footage, lens, settings=settings, checkpoint=checkpoint, progress=progress, stop=stop)
+    eyes = eye_rotations(head, fit, faces, footage.times, lens)
+    found = assembled(head, footage, faces, fit, eyes, lens, first_frame)
     measured = figures(found)
     if max(measured.face_error_percent, measured.lips_error_percent) > WORTH_A_LOOK_PERCENT:
         warnings.append("The head sits loosely on the face: look at preview.mp4 before going on.")
-    return Tracked(found, crop_matrices(head, found), measured, tuple(warnings))
+    model = settings.albedo.kind if settings.albedo else GAUSSIAN_PROCESS
+    return Tracked(found, crop_matrices(head, found), fit.albedo, model, measured, tuple(warnings))
+
+
+def lens_of(footage: Frames, settings: TrackSettings) -> Lens:
+    """What is known of the lens.  Raises InvalidInput where a solved camera is of other frames."""
+    camera = settings.camera
+    if camera is None:
+        lens = Lens.unknown(footage.width, footage.height, footage.count, pixel_aspect=footage.pixel_aspect)
+        return replace(lens, focal_px=settings.focal_px)
+    if len(camera) != footage.count:
+        raise InvalidInput(
+            f"The camera has {len(camera)} frames, the footage {footage.count}.",
+            hint="Export the camera over all frames of the footage.",
+        )
+    return Lens.solved(footage.width, footage.height, camera)
+
+
+def found_arrays(faces: Faces) -> dict[str, np.ndarray]:
+    """Faces as arrays of a file."""
+    return {
+        "landmarks_px": faces.landmarks_px,
+        "depth_px": faces.depth_px,
+        "confidence": faces.confidence,
+        "most_faces": np.array(faces.most_faces),
+    }
+
+
+def faces_of(arrays: dict[str, np.ndarray]) -> Faces:
+    """The inverse of `found_arrays`."""
+    return Faces(**{**arrays, "most_faces": int(arrays["most_faces"])})
 
 
 def seen_warnings(footage: Frames, faces: Faces, first_frame: int) -> list[str]:
@@ -108,33 +128,32 @@ def seen_warnings(footage: Frames, faces: Faces, first_frame: int) -> list[str]:
         frames = format_frames([int(frame) for frame in missing])
         warnings.append(f"No face in frames {frames}: they pass through untouched.")
     if faces.most_faces > 1:
-        warnings.append(
-            f"{faces.most_faces} faces were seen: the biggest and most central is tracked. Crop the video for another."
-        )
+        warnings.append(f"{faces.most_faces} faces were seen: say which with --face if the wrong one is tracked.")
     if footage.variable_rate:
         warnings.append("The frame rate varies: frames are kept by their true times.")
     return warnings
 
 
-def assembled(head: HeadModel, footage: Frames, faces: Faces, fit: Fit, eyes: np.ndarray, first_frame: int) -> Track:
-    """The track's arrays. Light and texture are not estimated from landmarks and are left empty."""
+def assembled(
+    head: HeadModel, footage: Frames, faces: Faces, fit: Fit, eyes: np.ndarray, lens: Lens, first_frame: int
+) -> Track:
+    """The track's arrays."""
     count = footage.count
-    intrinsics = np.tile([fit.focal_px, fit.focal_px, footage.width / 2, footage.height / 2], (count, 1))
     arrays = {
         "frame": first_frame + np.arange(count),
         "time": footage.times,
         "shape": fit.shape,
         "expression": fit.expression,
         "jaw": fit.jaw,
-        "neck": np.zeros((count, 3)),
+        "neck": fit.neck,
         "eyes": eyes,
         "eyelids": fit.eyelids,
         "rotation": unbroken(axis_angle_from_matrix(fit.rotation)),
         "translation": fit.translation,
-        "intrinsics": intrinsics,
-        "distortion": np.zeros(8),
-        "lighting": np.zeros((count, 9, 3)),
-        "texture": np.zeros(0),
+        "intrinsics": fit.intrinsics,
+        "distortion": np.zeros(8) if lens.distortion is None else lens.distortion,
+        "lighting": fit.lighting,
+        "texture": fit.texture,
         "confidence": faces.confidence,
         "landmarks_px": faces.landmarks_px[:, :COUNT],
         "landmark_index": np.arange(COUNT),

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A footage file to a shot package: tracked, with its sound and preview, everything written at once."""
+"""Footage to a shot package: tracked, with its sound, preview and report, everything written at once."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,27 +10,35 @@ from pathlib import Path
 import torch
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.plates.colour import PlateColour
-from dubplate_backend.plates.footage import Footage
+from dubplate_backend.plates.footage import Footage, first_frame_of, open_footage
+from dubplate_backend.plates.segment import Segment
+from dubplate_backend.plates.sequence import Sequence
 from dubplate_backend.speech.sound import extract_wav
+from dubplate_backend.tracking.checkpoint import Checkpoint, fingerprint
+from dubplate_backend.tracking.face_choice import SeveralFaces
 from dubplate_backend.tracking.preview import write_preview
-from dubplate_backend.tracking.track import TrackSettings, track
+from dubplate_backend.tracking.settings import TrackSettings
+from dubplate_backend.tracking.track import Tracked, track
 from dubplate_shared import __version__
 from dubplate_shared.errors import FootageError, InvalidInput
+from dubplate_shared.files import save_npz
 from dubplate_shared.progress import ProgressCallback, Stop, check, never, silent
-from dubplate_shared.shot import HeadIdentity, PlateSource, Shot, ShotInfo, write_shot
+from dubplate_shared.shot import HeadIdentity, Rate, Shot, ShotInfo, write_shot
 
-AUDIO_NAME, PREVIEW_NAME = "audio.wav", "preview.mp4"
+FIRST_FRAME = 1001
+AUDIO_NAME, PREVIEW_NAME, ALBEDO_NAME = "audio.wav", "preview.mp4", "albedo.npz"
 TOOLS = ("mediapipe", "torch", "numpy", "av")
 
 
 def track_shot(
-    video: Path | str,
+    video: Path | str | Footage | Sequence | Segment,
     out: Path | str,
     *,
     head: HeadModel,
     name: str | None = None,
-    first_frame: int = 1001,
+    first_frame: int | None = None,
+    rate: Rate | None = None,
+    colour_space: str | None = None,
     audio: Path | str | None = None,
     preview: bool = True,
     overwrite: bool = False,
@@ -41,31 +48,54 @@ def track_shot(
 ) -> Shot:
     """Track one actor through one cut and write the shot package `out`: complete, or not at all.
 
-    `name`: of the shot, the package's own unless told.   `audio`: sound that starts with the first frame, in place of
-    the video's.   `preview`: whether to write preview.mp4.   `overwrite`: replace a package that is there.
-    Warnings and figures are in `shot.info.extra["tracking"]`.
-    Raises FootageError where the video is broken or shows no face, InvalidInput where `out` exists, OutputNotWritable,
-    Cancelled.
+    `video`: footage, or a path of it as `plates.footage.open_footage` takes it, with `rate` and `colour_space`.
+    `name`: of the shot, the package's own unless told.   `first_frame`: its number; 1001 unless told or a sequence's.
+    `audio`: sound that starts with the first frame, in place of the video's.   `preview`: whether to write preview.mp4.
+    `overwrite`: replace a package that is there.   Warnings and figures are in `shot.info.extra["tracking"]`.
+    A run that was killed goes on from `OUT.resume/` when it is asked for again.
+    Raises FootageError where the video is broken or shows no face, SeveralFaces (with a picture beside `out`),
+    InvalidInput where `out` exists, OutputNotWritable, Cancelled.
     """
-    video, out = Path(video), Path(out)
+    out = Path(out)
     if out.exists() and not overwrite:
         raise InvalidInput(f"{out} exists already.", hint="Choose another name, or say --overwrite to replace it.")
-    with Footage.open(video) as footage, tempfile.TemporaryDirectory(prefix="dubplate-track-") as folder:
+    if isinstance(video, Path | str):
+        opened = open_footage(video, rate=rate, colour_space=colour_space)
+    else:
+        opened = video
+    settings = settings or TrackSettings()
+    with opened as footage, tempfile.TemporaryDirectory(prefix="dubplate-track-") as folder:
+        first_frame = first_frame_of(footage, first_frame, FIRST_FRAME)
         warnings: list[str] = []
-        files = shot_sound(video, audio, footage.start_s, Path(folder), warnings)
-        tracked = track(
-            footage,
-            head=head,
-            settings=settings or TrackSettings(),
-            first_frame=first_frame,
-            progress=progress,
-            stop=stop,
+        files = shot_sound(footage, audio, Path(folder), warnings)
+        source = footage.plate
+        checkpoint = Checkpoint.beside(
+            out, fingerprint(Path(source.path)), source, footage.count, head.sha256, settings.key(), tool_versions()
         )
+        try:
+            tracked = track(
+                footage,
+                head=head,
+                settings=settings,
+                first_frame=first_frame,
+                checkpoint=checkpoint,
+                progress=progress,
+                stop=stop,
+            )
+        except SeveralFaces as error:
+            checkpoint.clear()
+            raise error.shown_at(out.with_name(f"{out.name.removesuffix('.dubshot')}.faces.png")) from None
+        except FootageError:
+            checkpoint.clear()
+            raise
         if preview:
             movie = Path(folder) / PREVIEW_NAME
             sound = files.get(AUDIO_NAME)
             write_preview(movie, footage, head, tracked.track, tracked.crop, sound, progress=progress, stop=stop)
             files[PREVIEW_NAME] = movie
+        if tracked.albedo is not None:
+            files[ALBEDO_NAME] = Path(folder) / ALBEDO_NAME
+            save_npz(files[ALBEDO_NAME], {"vertices": tracked.albedo})
         check(stop)
         info = ShotInfo(
             name=name or out.name.removesuffix(".dubshot"),
@@ -73,23 +103,33 @@ def track_shot(
             rate=footage.rate,
             width=footage.width,
             height=footage.height,
-            plate=PlateSource("video", os.path.abspath(video), PlateColour.named(footage.colour_space).interop_id),
+            plate=source,
             head=HeadIdentity(head.kind, head.sha256),
             first_frame=first_frame,
             timecode=footage.timecode,
             pixel_aspect=footage.pixel_aspect,
             audio=(AUDIO_NAME,) if AUDIO_NAME in files else (),
             tool=tool_versions(),
-            extra={
-                "tracking": {"figures": tracked.figures.to_json(), "warnings": [*warnings, *tracked.warnings]},
-            },
+            extra={"tracking": summary(tracked, warnings, settings)},
         )
         rig = head.rig(torch.from_numpy(tracked.track.shape))
-        return write_shot(out, info, tracked.track, tracked.crop, rig, files=files, overwrite=overwrite)
+        shot = write_shot(out, info, tracked.track, tracked.crop, rig, files=files, overwrite=overwrite)
+        checkpoint.clear()
+        return shot
+
+
+def summary(tracked: Tracked, warnings: list[str], settings: TrackSettings) -> dict[str, object]:
+    """What shot.json says of the tracking."""
+    return {
+        "figures": tracked.figures.to_json(),
+        "warnings": [*warnings, *tracked.warnings],
+        "photometric": settings.photometric,
+        "albedo_model": tracked.albedo_model,
+    }
 
 
 def shot_sound(
-    video: Path, audio: Path | str | None, start_s: float, folder: Path, warnings: list[str]
+    footage: Footage | Sequence | Segment, audio: Path | str | None, folder: Path, warnings: list[str]
 ) -> dict[str, Path]:
     """The shot's sound as a WAV whose first sample belongs to the first frame; nothing, and a warning, where the video
     has none that can be read. Sound that was asked for by name has to be there: else FootageError."""
@@ -97,8 +137,12 @@ def shot_sound(
     if audio is not None:
         extract_wav(audio, path, start_s=0.0)
         return {AUDIO_NAME: path}
+    source = footage.plate
+    if source.kind != "video":
+        warnings.append("An image sequence has no sound: give a voice track with --audio.")
+        return {}
     try:
-        extract_wav(video, path, start_s=start_s)
+        extract_wav(source.path, path, start_s=footage.start_s, seconds=footage.seconds)
     except FootageError as error:
         warnings.append(f"{error.message} The shot has no audio: give a voice track with --audio.")
         return {}

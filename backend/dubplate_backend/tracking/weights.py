@@ -28,10 +28,16 @@ class Weights:
     # FaceMesh's depth: on the development clip 4.8 % root mean square from a fit that never saw it, at scale 1.04.
     depth_share: float = 0.08
     robust_from: float = 3.0  # residuals beyond this many deviations count linearly (pseudo-Huber)
+    pin_share: float = 0.002  # a point that a person placed
+
+    # Colours, of the display's range 0..1. Neighbouring points err together, which the deviation stands for.
+    colour: float = 0.06
+    colour_robust_from: float = 1.0  # Cauchy's knee, in deviations: about L1 from there on
 
     # Camera. A 50 mm lens on full frame has a focal length of 1.156 picture diagonals.
     focal_per_diagonal: float = 50.0 / 43.267
     log_focal: float = 0.35  # covers 35 mm to 70 mm
+    principal_share: float = 0.01  # of the picture's diagonal
 
     # Head. Components have unit standard deviation by construction.
     shape: float = 1.0
@@ -40,6 +46,7 @@ class Weights:
     jaw_open_rad: float = 0.60
     jaw_shut_rad: float = 0.03  # closing beyond shut teeth
     jaw_twist_rad: float = 0.05  # about the two other axes
+    neck_rad: float = 0.06  # against the chest
     # The jaw opens the mouth: what the expression alone adds to the lips' gap and to the chin's drop.
     gap_by_expression_m: float = 0.001
     chin_by_expression_m: float = 0.0006
@@ -53,10 +60,15 @@ class Weights:
     jaw_twist_change_rad: float = 0.01
     expression_change: float = 0.2
     eyelids_change: float = 0.5
+    neck_change_rad: float = 0.001
 
-    def with_known_focal(self, per_diagonal: float) -> Weights:
-        """The same, with a focal length that is known (to a tenth of a percent)."""
-        return replace(self, focal_per_diagonal=per_diagonal, log_focal=1e-3)
+    def with_known_lens(self) -> Weights:
+        """The same, with focal length (to a tenth of a percent) and principal point known."""
+        return replace(self, log_focal=1e-3, principal_share=1e-6)
+
+    def with_still_neck(self) -> Weights:
+        """The same for a neck that keeps straight."""
+        return replace(self, neck_rad=1e-6)
 
 
 REFERENCE_GAP_S = 1 / 25

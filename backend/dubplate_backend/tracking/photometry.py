@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From pictures and a fit so far to albedo, light and the photometric term of the next steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dubplate_backend.head.model import HeadModel
+from dubplate_backend.raster.shading import linear_to_srgb
+from dubplate_backend.tracking.albedo import Albedo, AlbedoModel, solve_albedo
+from dubplate_backend.tracking.face_crops import FaceCrops
+from dubplate_backend.tracking.light import shading, solve_light
+from dubplate_backend.tracking.photometric_term import PhotometricTerm
+from dubplate_backend.tracking.projection import View
+from dubplate_backend.tracking.sampling import sample
+from dubplate_backend.tracking.surface_head import SurfaceHead
+from dubplate_backend.tracking.surface_points import COUNT, SurfacePoints, skin, surface_points
+from dubplate_backend.tracking.unknowns import Shared
+from dubplate_backend.tracking.visibility import Surface, surface
+from dubplate_backend.tracking.weights import Weights
+
+FRAMES_AT_ONCE = 16  # whole heads in memory: 8,000 vertices each
+ALBEDO_ROUNDS = 3  # light and albedo by turns
+# An error of this size, of the display's range, is more than a fit of the same skin leaves: something else is seen.
+FOREIGN = 0.15
+
+
+@dataclass(frozen=True)
+class Photometry:
+    """What the photometric terms of one shot have in common."""
+
+    head: HeadModel
+    model: AlbedoModel
+    points: SurfacePoints
+    reduced: SurfaceHead
+    skin: Tensor
+    weights: Weights
+
+    @classmethod
+    def of(cls, head: HeadModel, model: AlbedoModel, weights: Weights, count: int = COUNT) -> Photometry:
+        points = surface_points(head, count)
+        return cls(
+            head, model, points, SurfaceHead.of(head, points.faces, points.barycentrics).single(), skin(head), weights
+        )
+
+    def shaped(self, shape: Tensor) -> Photometry:
+        return replace(self, reduced=self.reduced.shaped(shape.float()))
+
+    def surfaces(self, crops: FaceCrops, view: View, x: Tensor, shared: Shared) -> Surface:
+        parts = []
+        for start in range(0, len(x), FRAMES_AT_ONCE):
+            at = slice(start, start + FRAMES_AT_ONCE)
+            parts.append(surface(self.head, view.at(at), x[at], shared, crops.corner[at], crops.side[at]))
+        return Surface(
+            torch.cat([part.projected for part in parts]),
+            torch.cat([part.normals for part in parts]),
+            torch.cat([part.facing for part in parts]),
+        )
+
+    def learn(
+        self, crops: FaceCrops, level: int, view: View, x: Tensor, shared: Shared, *, detail: bool = True
+    ) -> Albedo:
+        """The albedo that some frames show, at one level of detail."""
+        seen = self.surfaces(crops, view, x, shared)
+        colours = to_linear(sample(crops.levels[level], in_crop(seen.projected, crops, level)))  # [T, V, 3]
+        weight = seen.facing * self.skin
+        albedo = self.model.mean
+        for _ in range(ALBEDO_ROUNDS):
+            light = solve_light(colours, albedo, seen.normals, trusted(weight, colours), None)
+            shaded = shading(seen.normals, light)
+            solved = solve_albedo(self.model, colours, shaded, trusted(weight, colours), detail=detail)
+            albedo = solved.vertices
+        return solved
+
+    def term(
+        self, crops: FaceCrops, level: int, view: View, x: Tensor, shared: Shared, albedo: Albedo
+    ) -> tuple[PhotometricTerm, Tensor]:
+        """The photometric term around (x, shared), and the light that it was made with, [T, 9, 3]."""
+        seen = self.surfaces(crops, view, x, shared)
+        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
+        normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
+        projected = self.points.of_vertices(self.head, seen.projected)
+        colours = to_linear(sample(crops.levels[level], in_crop(projected, crops, level)))
+        own = self.points.of_vertices(self.head, albedo.vertices)  # [N, 3]
+        belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
+        light = solve_light(colours, own, normals, trusted(belief, colours), None)
+        # Once more without what disagrees, each frame near to the mean of all.
+        error = (linear_to_srgb(own * shading(normals, light)) - linear_to_srgb(colours)).square().mean(-1)
+        belief_of_light = trusted(belief / (1 + error / FOREIGN**2), colours)
+        light = solve_light(colours, own, normals, belief_of_light, light.mean(0))
+        expected = linear_to_srgb(own * shading(normals, light))
+        term = PhotometricTerm(
+            self.reduced,
+            view,
+            crops.levels[level],
+            crops.corner,
+            crops.scale(level),
+            expected,
+            belief,
+            self.weights,
+        )
+        return term, light
+
+
+def in_crop(projected: Tensor, crops: FaceCrops, level: int) -> Tensor:
+    """px of the ideal picture [T, N, 2] -> px of a level's crops."""
+    scale = crops.scale(level).to(projected.dtype)
+    return (projected - crops.corner.to(projected.dtype)[:, None]) * scale[:, None, None]
+
+
+def to_linear(encoded: Tensor) -> Tensor:
+    """sRGB 0..1 to linear light.  IEC 61966-2-1."""
+    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).pow(2.4))
+
+
+def trusted(weight: Tensor, colours: Tensor) -> Tensor:
+    """Weights for fits in linear light that count errors as they are seen: [T, N], of colours [T, N, 3].
+
+    An error of linear light is seen as large as the display's curve is steep there, about 1 / sqrt(light); what is
+    burnt out says nothing.
+    """
+    brightness = colours.mean(-1)
+    return weight / (brightness + 0.02) * (colours.amax(-1) < 0.95)
