@@ -110,7 +110,7 @@ class ShotPlates:
         return self.plate(frame).net()
 
     def sha256(self, frame: int) -> str:
-        """Hash of all that this frame is read from: its file's bytes, or the whole video's and the shot's place in it."""
+        """Hash of what this frame is read from: its file's bytes, or the whole video's and the shot's place in it."""
         self._shot.index(frame)
         path = self._path if self._footage is not None else sequence_file(self._path, frame)
         facts = path.stat()
