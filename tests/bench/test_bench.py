@@ -78,7 +78,7 @@ def test_an_unknown_benchmark_is_refused_with_those_there_are(capsys):
 def test_an_unknown_part_of_the_tracking_benchmark_is_refused_with_those_there_are(capsys):
     assert main(["tracking", "--only", "teapot"]) != 0
     said = capsys.readouterr().err
-    assert all(name in said for name in ("standin", "ict", "still", "man"))
+    assert all(name in said for name in ("standin", "ict", "still", "man", "grid"))
 
 
 def test_help_shows_examples(capsys):

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="short clips (tracking)")
-    parser.add_argument("--only", metavar="PART", help="one part (tracking: standin, ict, man, still)")
+    parser.add_argument("--only", metavar="PART", help="one part (tracking: standin, ict, still, man, grid)")
     parser.add_argument("--alone", action="store_true", help="without the peer that is run beside it (tracking)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")
     asked = parser.parse_args(arguments)

@@ -24,6 +24,7 @@ from dubplate_shared.track import Track
 
 MAN, MAN_CLIP = "kitchen_man", "kitchen_man_25fps.mp4"
 MAN_QUICK = (40, 130)  # frames: closed, open and half closed, with a turn
+GRID_CLIPS, GRID_QUICK = ("grid_bbaf2n.mpg", "grid_lrwp9a.mpg", "grid_sbia1a.mpg"), 30
 ICT_HEAD = "ict_facekit/ict_face_model.npz"
 SPEAKING = (StandinClip(seed=3, frames=100, size=512), StandinClip(seed=11, frames=100, size=512))
 SPEAKING_QUICK = (StandinClip(seed=3, frames=40, size=512),)
@@ -92,21 +93,40 @@ def still(stage: Stage) -> Iterator[Figure]:
 
 
 def man(stage: Stage) -> Iterator[Figure]:
-    """Real footage: how the lips are carried, when they touch, how long it takes."""
-    path = clip(MAN_CLIP)
+    """A man speaking, 1080 x 1920: how the lips are carried, when they touch, how long it takes."""
+    start, stop = MAN_QUICK if stage.quick else (0, None)
+    for part in real(MAN_CLIP, start, stop):
+        runs = run(part, stage)
+        speeds = [part.count / each.seconds for each in runs]
+        yield at_least("tracking.man.speed", "frames/s", FRAMES_A_SECOND, speeds)
+        yield from speed("tracking.man", runs[0])
+        yield carried("tracking.man", part, runs, stage.head)
+        yield from contact(stage.head, runs, start)
+
+
+def grid(stage: Stage) -> Iterator[Figure]:
+    """People of the GRID corpus speaking, 360 x 288: how the lips are carried."""
+    for name in GRID_CLIPS[: 1 if stage.quick else None]:
+        for part in real(name, 0, GRID_QUICK if stage.quick else None):
+            runs = run(part, stage)
+            yield carried(f"tracking.{name.partition('.')[0]}", part, runs, stage.head)
+            yield from speed(f"tracking.{name.partition('.')[0]}", runs[0])
+
+
+def real(name: str, start: int, stop: int | None) -> Iterator[Cut]:
+    """Frames of a development clip; none, and a line that says so, where it is not there."""
+    path = clip(name)
     if path is None:
-        print(f"tracking.man: {MAN_CLIP} is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
+        print(f"tracking: {name} is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
         return
     footage = Footage.open(path)
-    start, stop = MAN_QUICK if stage.quick else (0, footage.count)
-    part = Cut(footage, start, stop)
-    runs = run(part, stage)
-    yield at_least("tracking.man.speed", "frames/s", FRAMES_A_SECOND, [part.count / each.seconds for each in runs])
-    yield from speed("tracking.man", runs[0])
-    warps = [warp_difference(stage.head, sample_lips(stage.head, each.track, part.iter())) for each in runs]
-    bound = WARP_RATIO * warps[1] if len(warps) > 1 else None
-    yield at_most("tracking.man.warp_difference", "of 255", bound, warps)
-    yield from contact(stage.head, runs, start)
+    yield Cut(footage, start, footage.count if stop is None else stop)
+
+
+def carried(name: str, part: Cut, runs: list[TimedTrack], head: HeadModel) -> Figure:
+    """The warp difference, at most WARP_RATIO of that of landmarks alone."""
+    warps = [warp_difference(head, sample_lips(head, each.track, part.iter())) for each in runs]
+    return at_most(f"{name}.warp_difference", "of 255", WARP_RATIO * warps[1] if len(warps) > 1 else None, warps)
 
 
 def contact(head: HeadModel, runs: list[TimedTrack], start: int) -> Iterator[Figure]:
@@ -160,8 +180,14 @@ def _beside(name: str, unit: str, values: list[float], bound: float | None, *, k
     if peers and peers[0]:
         against = f"of landmarks alone, {peers[0]:.3f}"
         return Figure(name, ours, unit, ours / peers[0], f"{against}; {verdict}" if verdict else against)
-    return Figure(name, ours, unit, ours / bound if bound else None, f"of the bound; {verdict}")
+    return Figure(name, ours, unit, ours / bound if bound else None, f"of the bound; {verdict}" if bound else "")
 
 
-PARTS: dict[str, Callable[[Stage], Iterator[Figure]]] = {"standin": standin, "ict": ict, "still": still, "man": man}
+PARTS: dict[str, Callable[[Stage], Iterator[Figure]]] = {
+    "standin": standin,
+    "ict": ict,
+    "still": still,
+    "man": man,
+    "grid": grid,
+}
 """What `--only` names."""
