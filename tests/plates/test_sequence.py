@@ -94,6 +94,7 @@ def test_a_rate_is_needed_and_those_in_exr_and_dpx_are_exact(tmp_path: Path) -> 
     assert (light.rate, light.timecode, light.first_frame) == (Rate(24000, 1001), "10:00:00:12", 1001)
     assert light.times[2] == pytest.approx(2 * 1001 / 24000, abs=1e-12)
     assert open_footage(pattern, rate=Rate(25)).rate == Rate(25)
+    assert open_footage(pattern, rate=Rate(12)).timecode is None  # there is no frame 12 in a second of 12
     film = write_dpx(
         tmp_path / "film.0100.dpx", np.zeros((4, 6, 3), np.uint16), rate=np.float32(29.97), timecode="01:02:03:04"
     )

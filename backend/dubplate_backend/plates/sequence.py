@@ -15,6 +15,7 @@ from dubplate_backend.plates.exr import Exr, read_exr
 from dubplate_backend.plates.picture_file import read_facts, read_picture
 from dubplate_backend.plates.segment import Segment
 from dubplate_backend.plates.sequence_files import SequenceFiles, find_sequence
+from dubplate_backend.plates.time_code import fits
 from dubplate_shared.errors import FootageError
 from dubplate_shared.shot import PlateSource, Rate
 
@@ -70,7 +71,8 @@ class Sequence:
                 hint="Say it: --colour-space cineon for film log, rec709 for video, linear for light.",
             )
         rate = rate or Rate(facts.rate.numerator, facts.rate.denominator)
-        return cls(files, rate, colour, facts.timecode, facts.pixel_aspect)
+        timecode = facts.timecode if facts.timecode and fits(facts.timecode, rate.fps) else None
+        return cls(files, rate, colour, timecode, facts.pixel_aspect)
 
     @property
     def plate(self) -> PlateSource:

@@ -52,3 +52,12 @@ def later(start: str, frames: int, fps: float) -> str:
     """As `advanced`, as text: ";" before the frames where the start drops."""
     hours, minutes, seconds, frame, drop = advanced(start, frames, fps)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}{';' if drop else ':'}{frame:02d}"
+
+
+def fits(timecode: str, fps: float) -> bool:
+    """Whether it is a time code of that rate; what was stamped at another counts other frames."""
+    try:
+        advanced(timecode, 0, fps)
+    except InvalidInput:
+        return False
+    return True
