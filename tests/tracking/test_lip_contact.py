@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubplate_backend.bench.timed_track import Cut
 from dubplate_backend.bench.tracking_scores import contact_scores, lip_gap_mm
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
+from dubplate_backend.plates.segment import Segment
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_backend.tracking.track import track
 from footage import clip
@@ -43,7 +43,7 @@ def test_the_labels_are_sure_of_sixty_frames_all_over_the_clip_and_say_why_other
 @pytest.fixture(scope="module")
 def gap_mm(head: HeadModel) -> np.ndarray:
     footage = Footage.open(clip("kitchen_man_25fps.mp4"))
-    tracked = track(Cut(footage, START, STOP), head=head, settings=TrackSettings()).track
+    tracked = track(Segment(footage, START, STOP), head=head, settings=TrackSettings()).track
     return lip_gap_mm(head, tracked)
 
 

@@ -2,10 +2,7 @@
 """A tracker run and timed by its stages."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
 
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.frames import Frames
@@ -23,31 +20,6 @@ class TimedTrack:
     track: Track
     seconds: float
     stages: dict[str, float]
-
-
-class Cut:
-    """Some frames of footage as footage."""
-
-    def __init__(self, footage: Frames, start: int, stop: int) -> None:
-        self._footage, self._start, self._stop = footage, start, min(stop, footage.count)
-        self.width, self.height = footage.width, footage.height
-        self.pixel_aspect = footage.pixel_aspect
-        self.times = footage.times[self._start : self._stop] - footage.times[self._start]
-
-    @property
-    def count(self) -> int:
-        return self._stop - self._start
-
-    @property
-    def variable_rate(self) -> bool:
-        return self._footage.variable_rate
-
-    def frame(self, index: int) -> np.ndarray:
-        return self._footage.frame(self._start + index)
-
-    def iter(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        end = self._stop if stop is None else min(self._start + stop, self._stop)
-        return self._footage.iter(self._start + start, end)
 
 
 def timed_track(footage: Frames, head: HeadModel, *, photometric: bool) -> TimedTrack:

@@ -14,10 +14,11 @@ from dubplate_backend.bench.lip_warp import sample_lips, warp_difference
 from dubplate_backend.bench.material import clip, head_file, lip_contact_labels
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.bench.standin_clip import StandinClip, standin_clip
-from dubplate_backend.bench.timed_track import Cut, TimedTrack, timed_track
+from dubplate_backend.bench.timed_track import TimedTrack, timed_track
 from dubplate_backend.bench.tracking_scores import contact_scores, jitter, lip_gap_mm, truth_scores
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
+from dubplate_backend.plates.segment import Segment
 from dubplate_backend.tracking.frames import Frames
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.track import Track
@@ -113,17 +114,17 @@ def grid(stage: Stage) -> Iterator[Figure]:
             yield from speed(f"tracking.{name.partition('.')[0]}", runs[0])
 
 
-def real(name: str, start: int, stop: int | None) -> Iterator[Cut]:
+def real(name: str, start: int, stop: int | None) -> Iterator[Segment]:
     """Frames of a development clip; none, and a line that says so, where it is not there."""
     path = clip(name)
     if path is None:
         print(f"tracking: {name} is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
         return
     footage = Footage.open(path)
-    yield Cut(footage, start, footage.count if stop is None else stop)
+    yield Segment(footage, start, footage.count if stop is None else stop)
 
 
-def carried(name: str, part: Cut, runs: list[TimedTrack], head: HeadModel) -> Figure:
+def carried(name: str, part: Segment, runs: list[TimedTrack], head: HeadModel) -> Figure:
     """The warp difference, at most WARP_RATIO of that of landmarks alone."""
     warps = [warp_difference(head, sample_lips(head, each.track, part.iter())) for each in runs]
     return at_most(f"{name}.warp_difference", "of 255", WARP_RATIO * warps[1] if len(warps) > 1 else None, warps)
