@@ -123,23 +123,43 @@ def test_the_stand_ins_codes_are_not_exported_as_flame(standin, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lens",
+    ("lens", "fault"),
     [
-        [900, 900, WIDTH / 2 + 5, HEIGHT / 2],
-        [900, 860, WIDTH / 2, HEIGHT / 2],
+        ([900, 900, WIDTH / 2 + 150, HEIGHT / 2], "principal point lies 150 px from the picture's middle"),
+        ([900, 860, WIDTH / 2, HEIGHT / 2], "pixels are not square"),
+        ([[900 + index] * 2 + [WIDTH / 2, HEIGHT / 2] for index in range(COUNT)], "it zooms"),
     ],
 )
-def test_a_camera_that_vhap_cannot_hold_is_refused_and_not_bent(flame, tmp_path, lens):
-    shot = shot_of(tmp_path, flame.head, intrinsics=np.tile(lens, (COUNT, 1)))
-    with pytest.raises(InvalidInput, match="none that VHAP's npz can hold"):
+def test_a_camera_that_vhap_cannot_hold_is_refused_and_not_bent(flame, tmp_path, lens, fault):
+    shot = shot_of(tmp_path, flame.head, intrinsics=np.broadcast_to(lens, (COUNT, 4)))
+    with pytest.raises(InvalidInput, match=fault):
         export_vhap(shot, tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()
 
 
-def test_a_zoom_is_refused(flame, tmp_path):
-    lens = np.tile([900.0, 900.0, WIDTH / 2, HEIGHT / 2], (COUNT, 1))
-    lens[-1, :2] += 1
-    with pytest.raises(InvalidInput, match="one focal length"):
-        export_vhap(shot_of(tmp_path, flame.head, intrinsics=lens), tmp_path / "out.npz")
+def test_a_principal_point_a_little_off_is_met_by_a_little_turn(flame, tmp_path):
+    lens = np.tile([FOCAL_PX, FOCAL_PX, WIDTH / 2 + 3, HEIGHT / 2 - 4], (COUNT, 1))
+    shot = shot_of(tmp_path, flame.head, intrinsics=lens, eyelids=np.zeros((COUNT, 2)))
+    (note,) = export_vhap(shot, tmp_path / "out.npz")
+    assert "lies 5.0 px from it" in note
+    back = read_tracked([tmp_path / "out.npz"], flame.head, TrackFormat.AUTO)
+    for frame in range(COUNT):
+        head = shot.rig.pose(*(getattr(shot.track, name)[frame] for name in ("expression", "jaw", "neck", "eyes")))
+        seen = []
+        for turn, shift, (fx, fy, cx, cy) in (
+            (matrix_from_axis_angle(shot.track.rotation[frame]), shot.track.translation[frame], lens[frame]),
+            (back.pose.rotation[frame], back.pose.translation[frame], back.pose.intrinsics[frame]),
+        ):
+            camera = shot.rig.landmarks(head) @ turn.T + shift
+            seen.append(camera[:, :2] / camera[:, 2:] * [fx, fy] + [cx, cy])
+        assert 0 < np.abs(seen[0] - seen[1]).max() < 0.2
+        assert np.abs(np.mean(seen[0] - seen[1], axis=0)).max() < 0.05
+
+
+def test_distortion_is_refused(flame, tmp_path):
+    shot = shot_of(tmp_path, flame.head, distortion=np.array([0.1, 0, 0, 0, 0, 0, 0, 0]))
+    with pytest.raises(InvalidInput, match="it has distortion"):
+        export_vhap(shot, tmp_path / "out.npz")
 
 
 def test_the_command_line_exports(flame, tmp_path):

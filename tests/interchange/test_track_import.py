@@ -177,7 +177,7 @@ def test_a_plate_without_a_face_is_said_and_the_import_goes_on(tmp_path):
     grey = (np.full((HEIGHT, WIDTH, 3), 90, np.uint8) for _ in range(2))
     write_movie(tmp_path / "grey.mp4", grey, Rate(25), quality=20)
     with Footage.open(tmp_path / "grey.mp4") as footage:
-        track, warnings = checked(blank_track(np.zeros((2, 468, 2))), footage, None, silent, never)
+        track, warnings = checked(blank_track(np.zeros((2, 468, 2))), footage, None, None, silent, never)
     assert len(track) == 2 and "could not be checked" in warnings[0]
 
 

@@ -41,6 +41,12 @@ def command(
     offset: Annotated[int, typer.Option(help="The tool's pictures before its number 0.")] = 0,
     focal: Annotated[float | None, typer.Option(help="Focal length in plate px, for tools without a lens.")] = None,
     camera: Annotated[str | None, typer.Option(help="Which camera of an export that has several.")] = None,
+    face: Annotated[
+        str | None,
+        typer.Option(
+            help="Which face, where the plate shows several: 0 is the leftmost; or X,Y or X,Y,W,H."
+        ),
+    ] = None,
     audio: Annotated[Path | None, typer.Option(help="Sound from the first frame on, in place of the video's.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the shot; the package's unless told.")] = None,
     first_frame: Annotated[int | None, typer.Option("--first-frame", help="Number of the first frame.")] = None,
@@ -70,6 +76,7 @@ def command(
     from dubplate_backend.interchange.track_formats import TrackFormat
     from dubplate_backend.interchange.tracked_frames import Edition
     from dubplate_backend.plates.rates import parse_rate
+    from dubplate_backend.tracking.face_choice import FaceChoice
 
     settings = ImportSettings(
         form=TrackFormat(_chosen("--format", form, list(TrackFormat))),
@@ -79,6 +86,7 @@ def command(
         crop=_crop(crop, crop_file),
         focal_px=focal,
         camera=camera,
+        face=FaceChoice.parse(face) if face else None,
         rate=parse_rate(fps) if fps else None,
         colour_space=colour_space,
         check=check,

@@ -57,3 +57,16 @@ def about_origin(rotation: np.ndarray, translation: np.ndarray, pivot: np.ndarra
     rotation: [N, 3, 3].   translation, pivot: [N, 3].   Returns [N, 3].
     """
     return translation + pivot - np.einsum("nij,nj->ni", rotation, pivot)
+
+
+def turns_between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The smallest rotations that turn directions `start` into `end`, which do not oppose one another.
+
+    start, end: [N, 3], of any length.   Returns [N, 3, 3].   Rodrigues' formula with the cross product as its axis.
+    """
+    a, b = (vector / np.linalg.norm(vector, axis=-1, keepdims=True) for vector in (start, end))
+    x, y, z = np.cross(a, b).T
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
+    cosine = (a * b).sum(-1)[:, None, None]
+    return np.eye(3) + cross + cross @ cross / (1 + cosine)

@@ -17,17 +17,16 @@ from dubplate_backend.interchange.picture_times import on_plate
 from dubplate_backend.interchange.plate_check import checked
 from dubplate_backend.interchange.track_formats import TrackFormat, read_tracked
 from dubplate_backend.interchange.tracked_frames import Edition, TrackedFrames
-from dubplate_backend.plates.footage import open_footage
+from dubplate_backend.plates.footage import first_frame_of, open_footage
 from dubplate_backend.tracking.crop import crop_matrices
+from dubplate_backend.tracking.face_choice import FaceChoice, SeveralFaces
 from dubplate_backend.tracking.preview import write_preview
-from dubplate_backend.tracking.track_shot import AUDIO_NAME, PREVIEW_NAME, shot_sound, tool_versions
+from dubplate_backend.tracking.track_shot import AUDIO_NAME, FIRST_FRAME, PREVIEW_NAME, shot_sound, tool_versions
 from dubplate_shared.errors import HeadModelMismatch, InvalidInput
 from dubplate_shared.frames import format_frames
 from dubplate_shared.progress import ProgressCallback, Stop, check, never, silent
 from dubplate_shared.shot import HeadIdentity, Rate, Shot, ShotInfo, write_shot
 from dubplate_shared.track import Track
-
-FIRST_FRAME = 1001
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class ImportSettings:
     """form: the tool.   edition: which FLAME it used, where its files do not say.   tool_rate: pictures a second that
     it made of the footage, None for its usual.   offset: its pictures before its number 0.   crop: the part of the
     plate that it worked on.   focal_px: of the plate, for tools without a lens.   camera: of several in a NeRF export.
+    face: which is meant where the plate shows several.
     rate, colour_space: of a plate that is a sequence, where its files do not say.   check: look for the face in the
     plate, and say where the head lies beside it.
     """
@@ -46,6 +46,7 @@ class ImportSettings:
     crop: PictureCrop | None = None
     focal_px: float | None = None
     camera: str | None = None
+    face: FaceChoice | None = None
     rate: Rate | None = None
     colour_space: str | None = None
     check: bool = True
@@ -84,23 +85,26 @@ def import_track(
     ):
         tool_rate = settings.tool_rate or tracked.rate
         placed = on_plate(tracked.number, tool_rate, footage.times, footage.start_s, settings.offset)
-        if first_frame is None:
-            first_frame = FIRST_FRAME if footage.first_frame is None else footage.first_frame
-        laid = lay_on_plate(
-            head,
-            tracked,
-            placed,
-            footage,
-            crop=settings.crop,
-            focal_px=settings.focal_px,
-            progress=progress,
-            stop=stop,
-        )
+        first_frame = first_frame_of(footage, first_frame, FIRST_FRAME)
+        try:
+            laid = lay_on_plate(
+                head,
+                tracked,
+                placed,
+                footage,
+                crop=settings.crop,
+                focal_px=settings.focal_px,
+                face=settings.face,
+                progress=progress,
+                stop=stop,
+            )
+        except SeveralFaces as error:
+            raise error.shown_at(out.with_name(f"{out.name.removesuffix('.dubshot')}.faces.png")) from None
         warnings = [*tracked.notes, *laid.notes]
-        sound = shot_sound(video, audio, footage.start_s, Path(folder), warnings)
+        sound = shot_sound(footage, audio, Path(folder), warnings)
         track = assembled(head, tracked, placed, laid, first_frame)
         if settings.check:
-            track, doubts = checked(track, footage, laid.faces, progress, stop)
+            track, doubts = checked(track, footage, laid.faces, settings.face, progress, stop)
             warnings += doubts
         warnings += _missing(track)
         crop = crop_matrices(head, track)

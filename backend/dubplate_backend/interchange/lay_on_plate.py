@@ -18,6 +18,7 @@ from dubplate_backend.interchange.tracked_frames import PerspectivePose, Tracked
 from dubplate_backend.interchange.weak_perspective import to_perspective
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.sequence import Sequence
+from dubplate_backend.tracking.face_choice import FaceChoice
 from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.track import projected_landmarks, unbroken
 from dubplate_shared.errors import InvalidInput
@@ -51,6 +52,7 @@ def lay_on_plate(
     *,
     crop: PictureCrop | None,
     focal_px: float | None,
+    face: FaceChoice | None,
     progress: ProgressCallback,
     stop: Stop,
 ) -> Laid:
@@ -58,7 +60,8 @@ def lay_on_plate(
 
     A tool's perspective camera is kept.  One without perspective is met by a lens of `focal_px`, and where the tool
     keeps no camera, or not the crop that it is of, the place is found by the plate's face landmarks.
-    Raises InvalidInput where a crop is needed and not given, FootageError where the plate shows no face, Cancelled.
+    Raises InvalidInput where a crop is needed and not given, FootageError where the plate shows no face, SeveralFaces
+    where `face` does not say which, Cancelled.
     """
     everywhere = np.ones(footage.count, bool)
     if isinstance(tracked.pose, PerspectivePose):
@@ -79,7 +82,7 @@ def lay_on_plate(
             "size."
         )
         return Laid(to_perspective(tracked.pose, crops, CROP_PX, points.mean(axis=1), lens), everywhere, notes=(note,))
-    faces = faces_of(footage, progress, stop)
+    faces = faces_of(footage, face, progress, stop)
     pose, found = pose_in_plate(
         points[placed.picture], faces.landmarks_px[placed.frame], faces.seen[placed.frame], lens
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.sequence import Sequence
+from dubplate_backend.tracking.face_choice import FaceChoice
 from dubplate_backend.tracking.faces import Faces, find_faces
 from dubplate_shared.errors import FootageError
 from dubplate_shared.landmarks import COUNT, landmark_error
@@ -26,20 +27,25 @@ ANOTHER_FACE_PERCENT = 100.0
 """Above it the landmarks are of somebody else, or of nobody."""
 
 
-def faces_of(footage: Footage | Sequence, progress: ProgressCallback, stop: Stop) -> Faces:
-    """The plate's face landmarks.   Raises FootageError where it shows no face, or several; Cancelled."""
-    return find_faces(footage.iter(), footage.count, progress=progress, stop=stop)
+def faces_of(footage: Footage | Sequence, choice: FaceChoice | None, progress: ProgressCallback, stop: Stop) -> Faces:
+    """The plate's face landmarks.   Raises FootageError where it shows no face, SeveralFaces, Cancelled."""
+    return find_faces(footage.iter(), footage.count, progress=progress, stop=stop, choice=choice)
 
 
 def checked(
-    track: Track, footage: Footage | Sequence, faces: Faces | None, progress: ProgressCallback, stop: Stop
+    track: Track,
+    footage: Footage | Sequence,
+    faces: Faces | None,
+    choice: FaceChoice | None,
+    progress: ProgressCallback,
+    stop: Stop,
 ) -> tuple[Track, list[str]]:
     """The track with the landmarks that the plate shows, and what an artist should know.
 
-    faces: where they are known already.   Raises Cancelled.
+    faces: where they are known already.   choice: which face is meant.   Raises Cancelled.
     """
     try:
-        faces = faces or faces_of(footage, progress, stop)
+        faces = faces or faces_of(footage, choice, progress, stop)
     except FootageError as error:
         return track, [f"Where the head lies could not be checked: {error.message}"]
     return compared(track, faces)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubplate_backend.interchange.conventions import OPENCV_FROM_OPENGL
+from dubplate_backend.interchange.conventions import OPENCV_FROM_OPENGL, turns_between
 from dubplate_backend.interchange.tracked_frames import PerspectivePose, WeakPose
+
+FORWARD = np.array([0.0, 0.0, 1.0])
 
 
 def to_perspective(
@@ -33,24 +35,14 @@ def to_perspective(
     depth = np.sqrt(lens[0] * lens[1]) / (scale * half * size)  # metres
     sight = np.concatenate([(seen - lens[2:]) / lens[:2], np.ones((len(seen), 1))], axis=1)  # [N, 3]
     place = sight * depth[:, None]
-    rotation = _along(sight) @ _rolled(plate_from_crop) @ OPENCV_FROM_OPENGL @ weak.rotation
+    rotation = (
+        turns_between(np.broadcast_to(FORWARD, sight.shape), sight)
+        @ _rolled(plate_from_crop)
+        @ OPENCV_FROM_OPENGL
+        @ weak.rotation
+    )
     translation = place - np.einsum("nij,nj->ni", rotation, middle)
     return PerspectivePose(rotation, translation, np.tile(lens, (len(seen), 1)))
-
-
-def _along(sight: np.ndarray) -> np.ndarray:
-    """The smallest turns that take +z to each direction.   sight: [N, 3].   Returns [N, 3, 3]."""
-    direction = sight / np.linalg.norm(sight, axis=1, keepdims=True)
-    x, y, z = direction.T
-    share = 1 / (1 + z)  # z > 0: what is seen lies in front
-    return np.stack(
-        [
-            np.stack([1 - x * x * share, -x * y * share, x], axis=-1),
-            np.stack([-x * y * share, 1 - y * y * share, y], axis=-1),
-            np.stack([-x, -y, z], axis=-1),
-        ],
-        axis=-2,
-    )
 
 
 def _rolled(plate_from_crop: np.ndarray) -> np.ndarray:
