@@ -236,6 +236,7 @@ def test_codes_without_a_camera_are_laid_on_the_face_that_the_plate_shows(flame,
     assert any("found anew by the plate's face landmarks, with a lens of 540 px (assumed" in line for line in warnings)
     assert (shot.track.confidence == 1).all()
     assert not any("could not be checked" in line for line in warnings)
+    assert 0.1 < shot.info.extra["tracking"]["figures"]["face_error_percent"] < 10
     error = landmark_error(shot.track.projected_px, shot.track.landmarks_px)
     assert ((error > 0.001) & (error < 0.1)).all(), "of the inter-ocular distance, off the face in the picture"
 

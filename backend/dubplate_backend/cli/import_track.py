@@ -43,9 +43,7 @@ def command(
     camera: Annotated[str | None, typer.Option(help="Which camera of an export that has several.")] = None,
     face: Annotated[
         str | None,
-        typer.Option(
-            help="Which face, where the plate shows several: 0 is the leftmost; or X,Y or X,Y,W,H."
-        ),
+        typer.Option(help="Which face, where the plate shows several: 0 is the leftmost; or X,Y or X,Y,W,H."),
     ] = None,
     audio: Annotated[Path | None, typer.Option(help="Sound from the first frame on, in place of the video's.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the shot; the package's unless told.")] = None,

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dubplate_backend.head.load import STANDIN
@@ -20,6 +21,7 @@ from dubplate_backend.interchange.tracked_frames import Edition, TrackedFrames
 from dubplate_backend.plates.footage import first_frame_of, open_footage
 from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_backend.tracking.face_choice import FaceChoice, SeveralFaces
+from dubplate_backend.tracking.figures import figures
 from dubplate_backend.tracking.preview import write_preview
 from dubplate_backend.tracking.track_shot import AUDIO_NAME, FIRST_FRAME, PREVIEW_NAME, shot_sound, tool_versions
 from dubplate_shared.errors import HeadModelMismatch, InvalidInput
@@ -126,10 +128,17 @@ def import_track(
             pixel_aspect=footage.pixel_aspect,
             audio=(AUDIO_NAME,) if AUDIO_NAME in sound else (),
             tool=tool_versions(),
-            extra={"tracking": {"tool": tracked.tool, "edition": str(tracked.edition), "warnings": warnings}},
+            extra={"tracking": summary(tracked, track, warnings)},
         )
         rig = head.rig(torch.from_numpy(track.shape))
         return write_shot(out, info, track, crop, rig, files=sound, overwrite=settings.overwrite)
+
+
+def summary(tracked: TrackedFrames, track: Track, warnings: list[str]) -> dict[str, object]:
+    """What shot.json says of it; figures where the plate's own landmarks are there to measure by."""
+    told: dict[str, object] = {"tool": tracked.tool, "edition": str(tracked.edition), "warnings": warnings}
+    seen = (track.confidence > 0).any() and not np.array_equal(track.landmarks_px, track.projected_px)
+    return {**told, "figures": figures(track).to_json()} if seen else told
 
 
 def require_flame(head: HeadModel) -> None:
