@@ -57,14 +57,20 @@ class Smoothness:
         gradient[:-1] -= velocity
         return gradient
 
-    def diagonal(self) -> Tensor:
-        """Diagonal of the curvature, [T, 114]."""
-        before, after = self.per_gap[:-1, None], self.per_gap[1:, None]  # [T - 2, 1]
-        diagonal = torch.zeros(len(self.per_gap) + 1, UNKNOWNS, dtype=torch.float64)
-        diagonal[:-2] += self.precision * before**2
-        diagonal[1:-1] += self.precision * (before + after) ** 2
-        diagonal[2:] += self.precision * after**2
-        return diagonal
+    def bands(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The curvature: of each frame with itself [T, 114], with the next [T - 1, 114], with the one after it
+        [T - 2, 114]; all else is zero."""
+        count = len(self.per_gap) + 1
+        own, following, after = (torch.zeros(max(count - step, 0), UNKNOWNS, dtype=torch.float64) for step in range(3))
+        first, last = self.per_gap[:-1, None], self.per_gap[1:, None]  # [T - 2, 1]
+        middle = first + last
+        own[: count - 2] += self.precision * first**2
+        own[1 : count - 1] += self.precision * middle**2
+        own[2:] += self.precision * last**2
+        following[: count - 2] -= self.precision * first * middle
+        following[1:] -= self.precision * middle * last
+        after += self.precision * first * last
+        return own, following, after
 
     def _change(self, motion: Tensor) -> Tensor:
         velocity = (motion[1:] - motion[:-1]) * self.per_gap[:, None]

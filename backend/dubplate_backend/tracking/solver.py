@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.linalg import solveh_banded
 from torch import Tensor
 
 from dubplate_backend.tracking.normal import Normal
@@ -21,9 +23,6 @@ FIRST_DAMPING = 1e-3  # of the curvature's diagonal
 MOST_DAMPING = 1e6
 # A step that lowers the cost by less than this share ends the search.
 CONVERGED = 1e-3
-# Conjugate gradients stop at this share of the first residual: Gauss-Newton needs no more of an inner step.
-INNER_CONVERGED = 1e-5
-INNER_STEPS = 200
 
 # (motion [T, 114], normal equations around it, damping) -> steps of motion [T, 114] and of what is shared [G]
 Step = Callable[[Tensor, Normal, float], tuple[Tensor, Tensor]]
@@ -64,18 +63,15 @@ def solve_motion(problem: Problem, motion: Tensor, shared: Tensor, smoothness: S
     Raises Cancelled.
     """
 
+    bands = smoothness.bands() if len(problem) > 2 else None
+
     def step(motion: Tensor, normal: Normal, damping: float) -> tuple[Tensor, Tensor]:
-        own = damped(normal.own, damping)
-        factor = torch.linalg.cholesky(own + torch.diag_embed(smoothness.diagonal()))
-
-        def curvature(vector: Tensor) -> Tensor:
-            return (own @ vector[..., None])[..., 0] + smoothness.gradient(vector)
-
-        def precondition(vector: Tensor) -> Tensor:
-            return torch.cholesky_solve(vector[..., None], factor)[..., 0]
-
-        gradient = normal.own_gradient + smoothness.gradient(motion)
-        return -conjugate_gradients(curvature, precondition, gradient), torch.zeros_like(shared)
+        own, gradient = damped(normal.own, damping), normal.own_gradient
+        if bands is None:
+            solved = torch.linalg.solve(own, gradient)
+        else:
+            solved = solve_chain(own, bands, gradient + smoothness.gradient(motion))
+        return -solved, torch.zeros_like(shared)
 
     def normal(motion: Tensor, shared: Tensor) -> Normal:
         return problem.normal(motion, shared, solve_shared=False)
@@ -123,23 +119,21 @@ def damped(curvature: Tensor, damping: float) -> Tensor:
     return curvature + torch.diag_embed(diagonal * damping)
 
 
-def conjugate_gradients(
-    curvature: Callable[[Tensor], Tensor], precondition: Callable[[Tensor], Tensor], right: Tensor
-) -> Tensor:
-    """Solve curvature(v) = right, both positive definite.  Source: Nocedal & Wright 2006, algorithm 5.3."""
-    solution = torch.zeros_like(right)
-    residual = right.clone()
-    conditioned = precondition(residual)
-    direction = conditioned
-    energy = first = (residual * conditioned).sum()
-    for _ in range(INNER_STEPS):
-        if energy <= first * INNER_CONVERGED**2:
-            break
-        curved = curvature(direction)
-        length = energy / (direction * curved).sum()
-        solution = solution + length * direction
-        residual = residual - length * curved
-        conditioned = precondition(residual)
-        before, energy = energy, (residual * conditioned).sum()
-        direction = conditioned + energy / before * direction
-    return solution
+def solve_chain(own: Tensor, bands: tuple[Tensor, Tensor, Tensor], right: Tensor) -> Tensor:
+    """Solve for frames whose unknowns are dense within a frame and tied one by one to those of the next two.
+
+    own: [T, N, N].   bands: [T, N], [T - 1, N], [T - 2, N], as `Smoothness.bands`.   right: [T, N].   Returns [T, N].
+    Banded Cholesky (LAPACK pbsv): exact, and in time proportional to the frames.
+    """
+    frames, size = right.shape
+    total = frames * size
+    lower = np.zeros((2 * size + 1, total))
+    blocks = own.numpy()
+    for distance in range(size):
+        diagonal = np.zeros((frames, size))
+        diagonal[:, : size - distance] = np.diagonal(blocks, -distance, 1, 2)
+        lower[distance] = diagonal.reshape(-1)
+    for step, band in enumerate(bands):
+        values = band.numpy().reshape(-1)
+        lower[step * size, : len(values)] += values
+    return torch.from_numpy(solveh_banded(lower, right.numpy().reshape(-1), lower=True)).unflatten(0, (frames, size))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dubplate_backend.head.model import EXPRESSION_COMPONENTS, HeadModel
 from dubplate_backend.head.skinning import axis_angle_to_matrix
+from dubplate_backend.tracking.surface_rows import fill_rows
 
 NECK_JOINT, JAW_JOINT = 1, 2
 NECK_FEATURES, JAW_FEATURES = slice(0, 9), slice(9, 18)  # of the 36 pose features: neck, jaw, left eye, right eye
@@ -142,32 +143,23 @@ class SurfaceHead:
         """
         neck_left = left @ posed.by_neck[:, None]  # [T, N, R, 3]
         jaw_left = neck_left @ posed.by_jaw[:, None]
-        columns = COLUMNS + (self.shape_components if with_shape else 0)
-        rows = left.new_zeros(*left.shape[:-1], columns)
-
-        def linear(part: slice, of: str, columns: slice) -> None:
-            target = rows[..., columns]
-            for basis, factor in (("rooted", left), ("still", neck_left), ("moved", jaw_left)):
-                values = getattr(self, f"{basis}_{of}")[..., part]
-                for axis in range(3):
-                    target.addcmul_(factor[..., axis, None], values[:, None, axis])
-
-        linear(slice(0, LINEAR), "motion", LINEAR_COLUMNS)
-        if with_shape:
-            linear(slice(0, self.shape_components), "shape", slice(COLUMNS, columns))
-        turns = (
-            (JAW_COLUMNS, posed.jaw, posed.by_jaw, posed.moved, neck_left, slice(LINEAR, LINEAR + FEATURES)),
-            (NECK_COLUMNS, posed.neck, posed.by_neck, posed.inner, left, slice(LINEAR + FEATURES, MOTION)),
+        count = self.shape_components if with_shape else 0
+        rows = left.new_empty(*left.shape[:-1], COLUMNS + count)
+        fill_rows(
+            rows.numpy(),
+            (left.contiguous().numpy(), neck_left.numpy(), jaw_left.numpy()),
+            (self.rooted_motion.numpy(), self.still_motion.numpy(), self.moved_motion.numpy()),
+            tuple(
+                basis[..., :count].contiguous().numpy()
+                for basis in (self.rooted_shape, self.still_shape, self.moved_shape)
+            ),
+            (posed.moved.contiguous().numpy(), posed.inner.contiguous().numpy()),
+            (
+                rotation_derivative(posed.jaw, posed.by_jaw).contiguous().numpy(),
+                rotation_derivative(posed.neck, posed.by_neck).contiguous().numpy(),
+            ),
+            LINEAR,
         )
-        for columns_of, axis_angle, turn, turned, factor, features in turns:
-            derivative = rotation_derivative(axis_angle, turn)  # [T, 3 (component), 3, 3]
-            by_turn = torch.einsum("tcij,tnj->tnic", derivative, turned)  # [T, N, 3, 3]
-            by_feature = left.new_zeros(*left.shape[:-1], FEATURES)
-            for basis, side in (("rooted", left), ("still", neck_left), ("moved", jaw_left)):
-                values = getattr(self, f"{basis}_motion")[..., features]
-                for axis in range(3):
-                    by_feature.addcmul_(side[..., axis, None], values[:, None, axis])
-            rows[..., columns_of] = factor @ by_turn + by_feature @ derivative.flatten(2).mT[:, None]
         return rows
 
 
