@@ -19,20 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dubplate_backend.head.model import HeadModel
 from dubplate_backend.interchange.conventions import OPENCV_FROM_OPENGL
-from dubplate_backend.interchange.metrical_tracker import picture_size, read_frames, rotations, stacked, turns
+from dubplate_backend.interchange.frame_files import picture_size, read_frames, rotations, stacked, turns
 from dubplate_backend.interchange.tracked_frames import Edition, PerspectivePose, TrackedFrames, padded
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 
 TOOL = "pixel3dmm"
 _BASE = "R_base_"
+_RIGID = 1e-3  # what a rotation of float32 may differ by from one
 
 
 def read_pixel3dmm(
     files: list[Path],
-    head: HeadModel,
     edition: Edition | None = None,
     *,
     progress: ProgressCallback = silent,
@@ -42,6 +41,8 @@ def read_pixel3dmm(
     frames = read_frames(files, TOOL, progress, stop)
     serial = _one_camera(frames)
     base = stacked(frames, "camera", f"{_BASE}{serial}", 9, TOOL).reshape(-1, 3, 3)
+    if np.abs(base @ base.transpose(0, 2, 1) - np.eye(3)).max() > _RIGID:
+        raise InvalidInput(f"{TOOL}: {_BASE}{serial} is no rotation.", hint="Is the file whole?")
     base_t = stacked(frames, "camera", f"t_base_{serial}", 3, TOOL)
     motion = rotations(stacked(frames, "flame", "R", 6, TOOL), TOOL)
     motion_t = stacked(frames, "flame", "t", 3, TOOL)

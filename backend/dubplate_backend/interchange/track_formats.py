@@ -56,9 +56,9 @@ def read_tracked(
     files = _files(paths)
     form = recognised(files) if form is TrackFormat.AUTO else form
     if form is TrackFormat.METRICAL:
-        return read_metrical_tracker(files, head, edition, progress=progress, stop=stop)
+        return read_metrical_tracker(files, edition, progress=progress, stop=stop)
     if form is TrackFormat.PIXEL3DMM:
-        return read_pixel3dmm(files, head, edition, progress=progress, stop=stop)
+        return read_pixel3dmm(files, edition, progress=progress, stop=stop)
     if form is TrackFormat.VHAP:
         return read_vhap(files, head, edition)
     if form is TrackFormat.VHAP_NERF:
