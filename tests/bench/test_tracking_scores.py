@@ -23,6 +23,7 @@ from dubplate_backend.head.load import load_standin
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import project, to_camera
 from dubplate_backend.raster.shading import shade
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.landmarks import COUNT, INNER_LIPS, LEFT_EYE_OUTER, OUTER_LIPS, RIGHT_EYE_OUTER
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from dubplate_shared.track import Track
@@ -198,6 +199,14 @@ def test_warped_lips_differ_least_on_the_true_track_and_light_is_not_counted(hea
     slipping = true.jaw + np.radians([[3.0, 0, 0]]) * (np.arange(FRAMES) % 2)[:, None]
     slipped = warp_difference(head, sample_lips(head, replace(true, jaw=slipping), filmed), lags)
     assert exact < 0.75 * slipped
+    alone = [
+        warp_difference(head, sample_lips(head, each, filmed), lags, lips_alone=True)
+        for each in (true, replace(true, jaw=slipping))
+    ]
+    assert alone[0] < 0.75 * alone[1]
+    nothing = LipSamples(np.zeros((4, 3, 3)), np.zeros((4, 3), bool))
+    with pytest.raises(InvalidInput, match="No two frames"):
+        warp_difference(head, replace(nothing, shown=np.zeros((4, len(LipPoints.of(head).area)), bool)), lags)
     dimmed = [(picture * (0.7 + 0.3 * (index % 2))).astype(np.uint8) for index, picture in enumerate(filmed)]
     assert warp_difference(head, sample_lips(head, true, dimmed), lags) < 1.15 * exact
 

@@ -3,8 +3,9 @@
 
 Points lie fixed on the head's lips and the skin round them.  Each frame is sampled where the track puts those points;
 were the track exact, a point would show the same skin in every frame.  Two frames are compared at the points that both
-show, after a gain that varies linearly over the region is taken out, the same for every tracker: light is not what is
-measured.  What is left: the track's slip over the skin, the footage's noise, highlights.
+show, each by the area that it stands for, after a gain that varies linearly over the region is taken out, the same for
+every tracker: light is not what is measured.  What is left: the track's slip over the skin, the footage's noise,
+highlights.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import to_camera, vertices_to_screen
 from dubplate_backend.raster.rasterise import rasterise
 from dubplate_backend.raster.shading import vertex_normals
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.track import Track
 
 LAGS = (1, 5, 25)  # frames apart
@@ -30,24 +32,31 @@ LEAST_SHARED = 60  # points below which two frames have too little in common
 
 @dataclass(frozen=True)
 class LipPoints:
-    """corners: (N, 3) vertices.   barycentrics: (N, 3).   at_rest: (N, 2) x and y on the neutral head, about -1..1."""
+    """corners: (N, 3) vertices.   barycentrics: (N, 3).   at_rest: (N, 2) x and y on the neutral head, about -1..1.
+    area: (N,) share of the region that each point stands for.   on_lips: (N,) bool, else on the skin round them."""
 
     corners: np.ndarray
     barycentrics: np.ndarray
     at_rest: np.ndarray
+    area: np.ndarray
+    on_lips: np.ndarray
 
     @classmethod
     def of(cls, head: HeadModel) -> "LipPoints":
-        """On the lips and SKIN_ROUND_M round them, three a face."""
+        """On the outside of the lips and SKIN_ROUND_M round them, three a face."""
         template, lips = head.template, head.masks["lips"]
         near = torch.cdist(template, template[lips]).min(dim=1).values < SKIN_ROUND_M
-        wanted = lips | (near & head.masks["face"])
-        faces = head.faces[wanted[head.faces].all(dim=1)].numpy()  # (F, 3)
-        corners = np.repeat(faces, len(WITHIN_FACE), axis=0)
+        wanted = near & head.masks["face"]
+        faces = head.faces[wanted[head.faces].all(dim=1)]  # [F, 3]
+        corners = np.repeat(faces.numpy(), len(WITHIN_FACE), axis=0)
         barycentrics = np.tile(np.array(WITHIN_FACE), (len(faces), 1))
-        rest = (template.double().numpy()[corners] * barycentrics[..., None]).sum(axis=1)[:, :2]
+        triangles = template.double().numpy()[corners]  # (N, 3, 3)
+        rest = (triangles * barycentrics[..., None]).sum(axis=1)[:, :2]
         middle = 0.5 * (rest.max(axis=0) + rest.min(axis=0))
-        return cls(corners, barycentrics, (rest - middle) / (0.5 * np.ptp(rest[:, 0])))
+        edges = triangles[:, 1:] - triangles[:, :1]
+        area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+        on_lips = np.repeat(lips[faces].all(dim=1).numpy(), len(WITHIN_FACE))
+        return cls(corners, barycentrics, (rest - middle) / (0.5 * np.ptp(rest[:, 0])), area / area.sum(), on_lips)
 
 
 @dataclass(frozen=True)
@@ -73,34 +82,46 @@ def sample_lips(head: HeadModel, track: Track, frames: Iterable[np.ndarray]) -> 
     return LipSamples(np.stack(colours), np.stack(shown))
 
 
-def warp_difference(head: HeadModel, samples: LipSamples, lags: tuple[int, ...] = LAGS) -> float:
-    """Mean absolute difference, in 8-bit levels, of frames 1, 5 and 25 apart, averaged over points, frames and lags."""
-    at_rest = LipPoints.of(head).at_rest
-    plane = np.column_stack([np.ones(len(at_rest)), at_rest])  # (N, 3)
+def warp_difference(
+    head: HeadModel, samples: LipSamples, lags: tuple[int, ...] = LAGS, *, lips_alone: bool = False
+) -> float:
+    """Mean absolute difference, in 8-bit levels, of frames 1, 5 and 25 apart, over the region's area, frames and lags.
+
+    lips_alone: of the points on the lips; the gain is that of the region.
+    Raises InvalidInput where no two frames that far apart have enough in common.
+    """
+    points = LipPoints.of(head)
+    plane = np.column_stack([np.ones(len(points.at_rest)), points.at_rest])  # (N, 3)
+    counted = points.area * points.on_lips if lips_alone else points.area
     by_lag = []
     for lag in lags:
         found = [
             difference
             for early in range(len(samples.shown) - lag)
-            if (difference := _difference(samples, early, early + lag, plane)) is not None
+            if (difference := _difference(samples, early, early + lag, plane, points.area, counted)) is not None
         ]
         if found:
             by_lag.append(float(np.mean(found)))
+    if not by_lag:
+        raise InvalidInput("No two frames show the same part of the lips.", hint="Measure a longer cut of the footage.")
     return float(np.mean(by_lag))
 
 
-def _difference(samples: LipSamples, a: int, b: int, plane: np.ndarray) -> float | None:
+def _difference(
+    samples: LipSamples, a: int, b: int, plane: np.ndarray, area: np.ndarray, counted: np.ndarray
+) -> float | None:
     common = samples.shown[a] & samples.shown[b]
-    if common.sum() < LEAST_SHARED:
+    if common.sum() < LEAST_SHARED or not counted[common].any():
         return None
-    basis = plane[common]
+    basis, weight, counts = plane[common], area[common, None], counted[common] / counted[common].sum()
     differences = []
     for first, second in ((a, b), (b, a)):  # a gain is fitted either way: neither frame is the one that is right
         source, target = samples.colours[first, common], samples.colours[second, common]
         for channel in range(3):
-            columns = basis * source[:, channel, None]
-            gain = np.linalg.lstsq(columns, target[:, channel], rcond=None)[0]
-            differences.append(np.abs(columns @ gain - target[:, channel]).mean())
+            columns = basis * source[:, channel, None]  # (N, 3)
+            normal = (columns * weight).T @ columns
+            gain = np.linalg.lstsq(normal, (columns * weight).T @ target[:, channel], rcond=None)[0]
+            differences.append(counts @ np.abs(columns @ gain - target[:, channel]))
     return float(np.mean(differences))
 
 

@@ -101,7 +101,7 @@ def man(stage: Stage) -> Iterator[Figure]:
         speeds = [part.count / each.seconds for each in runs]
         yield at_least("tracking.man.speed", "frames/s", FRAMES_A_SECOND, speeds)
         yield from speed("tracking.man", runs[0])
-        yield carried("tracking.man", part, runs, stage.head)
+        yield from carried("tracking.man", part, runs, stage.head)
         yield from contact(stage.head, runs, start)
 
 
@@ -110,7 +110,7 @@ def grid(stage: Stage) -> Iterator[Figure]:
     for name in GRID_CLIPS[: 1 if stage.quick else None]:
         for part in real(name, 0, GRID_QUICK if stage.quick else None):
             runs = run(part, stage)
-            yield carried(f"tracking.{name.partition('.')[0]}", part, runs, stage.head)
+            yield from carried(f"tracking.{name.partition('.')[0]}", part, runs, stage.head)
             yield from speed(f"tracking.{name.partition('.')[0]}", runs[0])
 
 
@@ -124,10 +124,13 @@ def real(name: str, start: int, stop: int | None) -> Iterator[Segment]:
     yield Segment(footage, start, footage.count if stop is None else stop)
 
 
-def carried(name: str, part: Segment, runs: list[TimedTrack], head: HeadModel) -> Figure:
-    """The warp difference, at most WARP_RATIO of that of landmarks alone."""
-    warps = [warp_difference(head, sample_lips(head, each.track, part.iter())) for each in runs]
-    return at_most(f"{name}.warp_difference", "of 255", WARP_RATIO * warps[1] if len(warps) > 1 else None, warps)
+def carried(name: str, part: Segment, runs: list[TimedTrack], head: HeadModel) -> Iterator[Figure]:
+    """The warp difference, at most WARP_RATIO of that of landmarks alone; and that of the lips without the skin."""
+    samples = [sample_lips(head, each.track, part.iter()) for each in runs]
+    warps = [warp_difference(head, each) for each in samples]
+    yield at_most(f"{name}.warp_difference", "of 255", WARP_RATIO * warps[1] if len(warps) > 1 else None, warps)
+    alone = [warp_difference(head, each, lips_alone=True) for each in samples]
+    yield at_most(f"{name}.warp_difference_lips", "of 255", None, alone)
 
 
 def contact(head: HeadModel, runs: list[TimedTrack], start: int) -> Iterator[Figure]:
