@@ -83,6 +83,7 @@ def _export(options: argparse.Namespace) -> int:
     open_blend(options.blend)
     frames = parse_frames(options.frames) if options.frames else ()
     head = find_head(bpy.context, options.head)
+    print("openjd_status: Exporting", flush=True)
     exported = export_head(bpy.context, head, _absolute(options.out), frames)
     print("openjd_progress: 100.0", flush=True)
     print(f"Saved: '{exported.path}'", flush=True)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from dubplate_backend.cli.main import application
 from dubplate_backend.interchange.import_track import ImportSettings, import_track
 from dubplate_backend.interchange.picture_crop import PictureCrop
-from dubplate_backend.interchange.plate_check import checked, compared
+from dubplate_backend.interchange.plate_check import compared
 from dubplate_backend.interchange.pose_in_plate import pose_in_plate
 from dubplate_backend.interchange.tracked_frames import Edition
 from dubplate_backend.plates.footage import Footage
@@ -26,7 +26,6 @@ from dubplate_backend.speech.sound import write_wav
 from dubplate_backend.tracking.faces import Faces
 from dubplate_shared.errors import Cancelled, ExitCode, FootageError, HeadModelMismatch, InvalidInput
 from dubplate_shared.landmarks import inter_ocular, landmark_error
-from dubplate_shared.progress import never, silent
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.shot import Rate, Shot
 from dubplate_shared.track import Track
@@ -91,7 +90,11 @@ def imported(flame, plate, tmp_path_factory):
     lids = flame.head.eyelid_basis[:VERTICES].double().numpy()
     seen = write_metrical(folder / "checkpoint", flame.arrays, still(len(numbers)), lids, numbers=numbers)
     shot = import_track(
-        [folder], plate, folder / "man.dubshot", head=flame.head, settings=ImportSettings(crop=CROP, check=False)
+        [folder],
+        plate,
+        folder / "man.dubshot",
+        head=flame.head,
+        settings=ImportSettings(crop=CROP, check=False, preview=False),
     )
     in_plate = [pixels * CROP.width / 512 + np.array([CROP.x, CROP.y]) for pixels in seen]
     return shot, dict(zip(numbers, in_plate, strict=True))
@@ -103,7 +106,7 @@ def test_the_package_is_whole_and_says_where_it_is_from(imported, flame):
     assert (info.name, info.first_frame, info.frame_count, info.rate) == ("man", 1001, FRAMES, Rate(30000, 1001))
     assert (info.head.kind, info.head.sha256) == ("flame2020", flame.head.sha256)
     assert shot.rig is not None and shot.rig.sha256 == flame.head.sha256
-    assert shot.audio_path().exists() and (shot.path / "preview.mp4").exists()
+    assert shot.audio_path().exists()
     assert shot.crop.shape == (FRAMES, 2, 3) and np.isfinite(shot.crop).all()
     stored = json.loads((shot.path / "shot.json").read_text())["tracking"]
     assert (stored["tool"], stored["edition"]) == ("metrical-tracker", "flame2020")
@@ -146,14 +149,20 @@ def test_codes_never_land_on_the_stand_in(standin, flame, plate, tmp_path):
     assert "--head generic_model.pkl" in told.value.hint
 
 
-def test_codes_of_one_flame_are_refused_by_the_other(flame, plate, tmp_path):
+def test_codes_of_one_flame_are_refused_by_the_other(flame, tmp_path):
+    grey = (np.full((HEIGHT, WIDTH, 3), 90, np.uint8) for _ in range(2))
+    write_movie(tmp_path / "short.mp4", grey, Rate(25), quality=20)
     write_vhap(tmp_path / "t.npz", flame.arrays, some_motion(2), size=(HEIGHT, WIDTH))
+    files, plate = [tmp_path / "t.npz"], tmp_path / "short.mp4"
     with pytest.raises(HeadModelMismatch, match="codes are of flame2023, and --head is flame2020") as told:
-        import_track([tmp_path / "t.npz"], plate, tmp_path / "man.dubshot", head=flame.head)
+        import_track(files, plate, tmp_path / "man.dubshot", head=flame.head)
     assert "--edition flame2020" in told.value.hint
-    settings = ImportSettings(edition=Edition.FLAME2020, preview=False, check=False)
-    shot = import_track([tmp_path / "t.npz"], plate, tmp_path / "man.dubshot", head=flame.head, settings=settings)
-    assert shot.info.extra["tracking"]["edition"] == "flame2020"
+    settings = ImportSettings(edition=Edition.FLAME2020)
+    shot = import_track(files, plate, tmp_path / "man.dubshot", head=flame.head, settings=settings)
+    tracking = shot.info.extra["tracking"]
+    assert tracking["edition"] == "flame2020"
+    assert any("could not be checked" in warning for warning in tracking["warnings"]), "a grey plate"
+    assert Footage.open(shot.path / "preview.mp4").count == 2
 
 
 def test_an_import_that_is_stopped_leaves_nothing(flame, plate, tmp_path):
@@ -171,14 +180,6 @@ def test_an_import_that_is_stopped_leaves_nothing(flame, plate, tmp_path):
         )
     assert done[0] == "reading" and done[-1] != "reading", "it is stopped on the plate"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
-
-
-def test_a_plate_without_a_face_is_said_and_the_import_goes_on(tmp_path):
-    grey = (np.full((HEIGHT, WIDTH, 3), 90, np.uint8) for _ in range(2))
-    write_movie(tmp_path / "grey.mp4", grey, Rate(25), quality=20)
-    with Footage.open(tmp_path / "grey.mp4") as footage:
-        track, warnings = checked(blank_track(np.zeros((2, 468, 2))), footage, None, None, silent, never)
-    assert len(track) == 2 and "could not be checked" in warnings[0]
 
 
 def test_a_package_that_is_there_is_not_replaced_unasked(flame, plate, imported):
