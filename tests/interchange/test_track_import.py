@@ -165,6 +165,14 @@ def test_codes_of_one_flame_are_refused_by_the_other(flame, tmp_path):
     assert Footage.open(shot.path / "preview.mp4").count == 2
 
 
+def test_pictures_as_many_as_the_plates_frames_are_not_spread_by_the_tools_usual_clock(flame, plate, tmp_path):
+    write_vhap(tmp_path / "t.npz", flame.arrays, some_motion(FRAMES), size=(HEIGHT, WIDTH))
+    settings = ImportSettings(edition=Edition.FLAME2020, preview=False, check=False)
+    shot = import_track([tmp_path / "t.npz"], plate, tmp_path / "a.dubshot", head=flame.head, settings=settings)
+    assert np.allclose(shot.track.jaw, some_motion(FRAMES).jaw, atol=1e-6)
+    assert any("as many as the plate's frames" in warning for warning in shot.info.extra["tracking"]["warnings"])
+
+
 def test_an_import_that_is_stopped_leaves_nothing(flame, plate, tmp_path):
     write_metrical(tmp_path / "c", flame.arrays, still(3), np.zeros((VERTICES, 3, 2)))
     done = []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dubplate_backend.interchange.picture_times import on_plate
+from dubplate_backend.interchange.picture_times import are_plate_frames, on_plate
 from dubplate_shared.errors import InvalidInput
 from footage import number_of, numbered
 
@@ -86,6 +86,14 @@ def test_pictures_outside_the_plate_are_refused_with_the_fix(number):
     with pytest.raises(InvalidInput, match="the plate has 50 frames") as told:
         on_plate(np.array(number), None, np.arange(50) / 25)
     assert "--tool-fps" in told.value.hint
+
+
+def test_as_many_pictures_as_frames_are_the_frames_themselves():
+    times = np.arange(240) / 24
+    assert are_plate_frames(np.arange(240), 25.0, times)
+    assert not are_plate_frames(np.arange(250), 25.0, times), "what a clock of 25 makes of them"
+    assert not are_plate_frames(np.arange(100), 25.0, times), "a part of them"
+    assert not are_plate_frames(np.arange(240), 25.0, np.arange(240) / 25), "both clocks are one"
 
 
 def test_a_rate_that_is_none_is_refused():

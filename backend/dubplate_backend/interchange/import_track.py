@@ -14,11 +14,12 @@ from dubplate_backend.head.load import STANDIN
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.interchange.lay_on_plate import assembled, lay_on_plate
 from dubplate_backend.interchange.picture_crop import PictureCrop
-from dubplate_backend.interchange.picture_times import on_plate
+from dubplate_backend.interchange.picture_times import are_plate_frames, on_plate
 from dubplate_backend.interchange.plate_check import checked
 from dubplate_backend.interchange.track_formats import TrackFormat, read_tracked
 from dubplate_backend.interchange.tracked_frames import Edition, TrackedFrames
-from dubplate_backend.plates.footage import first_frame_of, open_footage
+from dubplate_backend.plates.footage import Footage, first_frame_of, open_footage
+from dubplate_backend.plates.sequence import Sequence
 from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_backend.tracking.face_choice import FaceChoice, SeveralFaces
 from dubplate_backend.tracking.figures import figures
@@ -85,7 +86,8 @@ def import_track(
         open_footage(video, rate=settings.rate, colour_space=settings.colour_space) as footage,
         tempfile.TemporaryDirectory(prefix="dubplate-import-") as folder,
     ):
-        tool_rate = settings.tool_rate or tracked.rate
+        warnings = list(tracked.notes)
+        tool_rate = _tool_rate(tracked, footage, settings, warnings)
         placed = on_plate(tracked.number, tool_rate, footage.times, footage.start_s, settings.offset)
         first_frame = first_frame_of(footage, first_frame, FIRST_FRAME)
         try:
@@ -102,7 +104,7 @@ def import_track(
             )
         except SeveralFaces as error:
             raise error.shown_at(out.with_name(f"{out.name.removesuffix('.dubshot')}.faces.png")) from None
-        warnings = [*tracked.notes, *laid.notes]
+        warnings += laid.notes
         sound = shot_sound(footage, audio, Path(folder), warnings)
         track = assembled(head, tracked, placed, laid, first_frame)
         if settings.check:
@@ -158,6 +160,22 @@ def require_edition(head: HeadModel, tracked: TrackedFrames) -> None:
             hint=f"Name the model of {tracked.edition} with --head, or, if it was tracked with {head.kind}, say "
             f"--edition {head.kind}.",
         )
+
+
+def _tool_rate(
+    tracked: TrackedFrames, footage: Footage | Sequence, settings: ImportSettings, warnings: list[str]
+) -> float | None:
+    """Pictures a second that the tool made: as told, as its files say, or none where they are the plate's frames."""
+    usual = tracked.rate
+    if settings.tool_rate is not None or usual is None:
+        return settings.tool_rate
+    if are_plate_frames(tracked.number, usual, footage.times, footage.start_s):
+        warnings.append(
+            f"{tracked.tool} usually makes {usual:g} pictures a second; these are as many as the plate's frames and "
+            "are taken for them. Say --tool-fps if they are not."
+        )
+        return None
+    return usual
 
 
 def _missing(track: Track) -> list[str]:

@@ -79,6 +79,15 @@ def on_plate(
     return OnPlate(frame, picture, time, confidence)
 
 
+def are_plate_frames(number: np.ndarray, rate: float, time: np.ndarray, start_s: float = 0.0) -> bool:
+    """Whether pictures are as many as the plate's frames, and not as many as `rate` a second would have made of them.
+
+    Arguments as on_plate.   Then the tool was given the frames themselves, or made them at the plate's own rate.
+    """
+    pictures, made = int(number.max()) + 1, int(_slots(time, rate, start_s)[-1]) + 1
+    return pictures == len(time) and abs(made - pictures) > 1  # the last picture may be one of FFmpeg's rounding
+
+
 def _slots(time: np.ndarray, rate: float, start_s: float) -> np.ndarray:
     absolute = np.floor((time + start_s) * rate + 0.5 + _HALF_UP)
     return (absolute - absolute[0]).astype(np.int64)
