@@ -204,11 +204,14 @@ def test_warped_lips_differ_least_on_the_true_track_and_light_is_not_counted(hea
         for each in (true, replace(true, jaw=slipping))
     ]
     assert alone[0] < 0.75 * alone[1]
-    nothing = LipSamples(np.zeros((4, 3, 3)), np.zeros((4, 3), bool))
-    with pytest.raises(InvalidInput, match="No two frames"):
-        warp_difference(head, replace(nothing, shown=np.zeros((4, len(LipPoints.of(head).area)), bool)), lags)
     dimmed = [(picture * (0.7 + 0.3 * (index % 2))).astype(np.uint8) for index, picture in enumerate(filmed)]
     assert warp_difference(head, sample_lips(head, true, dimmed), lags) < 1.15 * exact
+
+
+def test_a_track_without_a_face_has_no_warp_difference(head, true, filmed) -> None:
+    lost = replace(true, confidence=np.zeros(FRAMES))
+    with pytest.raises(InvalidInput, match="No two frames"):
+        warp_difference(head, sample_lips(head, lost, filmed), (1,))
 
 
 def test_points_that_face_away_or_lie_behind_the_cheek_are_not_compared(head, true, filmed) -> None:
