@@ -34,7 +34,8 @@ MOUTH = (*LIPS,)
 class LandmarkTerm:
     """observed: [T, 468, 2] px of the ideal picture.  depth: [T, 468] px at the face's scale, of mean 0.  trust: [T]
     multiplies each frame's terms.  lips_trust: [T] those of its lips once more: low where something hides them.
-    pinned: [T, 468] bool, points that a person placed: believed far above the others."""
+    pinned: [T, 468] bool, points that a person placed: believed far above the others, however far
+    they are from where the head is."""
 
     head: SurfaceHead
     view: View
@@ -119,8 +120,11 @@ class LandmarkTerm:
         cost, weights, knee = 0.0, [], self.weights.robust_from
         for residual, precision in terms:
             share = (torch.linalg.norm(residual, dim=-1) * precision / knee).square()
-            cost += float((2 * knee**2 * ((1 + share).sqrt() - 1)).sum())
-            weights.append(precision * (1 + share).pow(-0.25))
+            loss, weight = 2 * ((1 + share).sqrt() - 1), (1 + share).pow(-0.25)
+            if self.pinned is not None and precision is points:
+                loss, weight = torch.where(self.pinned, share, loss), weight.masked_fill(self.pinned, 1.0)
+            cost += float((knee**2 * loss).sum())
+            weights.append(precision * weight)
         return cost, (weights[0], weights[1], weights[2])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from dubplate_backend.tracking.held import Held
 from dubplate_backend.tracking.landmark_term import LandmarkTerm
 from dubplate_backend.tracking.normal import Normal
 from dubplate_backend.tracking.photometric_term import PhotometricTerm
@@ -23,6 +24,7 @@ class Problem:
     landmarks: LandmarkTerm
     priors: Priors
     colours: PhotometricTerm | None = None
+    held: Held | None = None
 
     def __len__(self) -> int:
         return len(self.landmarks.observed)
@@ -32,7 +34,7 @@ class Problem:
 
     def cost(self, x: Tensor, shared: Tensor) -> float:
         """Sum of the terms."""
-        total = self.priors.cost(x, shared)
+        total = self.priors.cost(x, shared) + (self.held.cost(x) if self.held else 0.0)
         for start in range(0, len(self), FRAMES_AT_ONCE):
             frames = slice(start, start + FRAMES_AT_ONCE)
             for term in self._pictured():
@@ -47,6 +49,8 @@ class Problem:
             for term in self._pictured():
                 term.at(frames).add_to(normal, frames, x[frames], shared, solve_shared=solve_shared)
         self.priors.add_to(normal, x, shared, solve_shared=solve_shared)
+        if self.held:
+            self.held.add_to(normal, x)
         return normal
 
     def _pictured(self) -> tuple[LandmarkTerm | PhotometricTerm, ...]:

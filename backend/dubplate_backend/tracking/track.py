@@ -16,9 +16,11 @@ from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_backend.tracking.faces import Faces, find_faces
 from dubplate_backend.tracking.figures import Figures, figures
 from dubplate_backend.tracking.fit import Fit, fit_head
+from dubplate_backend.tracking.flags import Flag, find_flags
 from dubplate_backend.tracking.frames import Frames
 from dubplate_backend.tracking.gaze import eye_rotations
 from dubplate_backend.tracking.lens import Lens
+from dubplate_backend.tracking.quality import Quality, Seen, measure
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.frames import format_frames
@@ -35,14 +37,16 @@ WORTH_A_LOOK_PERCENT = 2.0
 @dataclass(frozen=True)
 class Tracked:
     """What came of the frames. crop: (T, 2, 3) plate px -> unit square.   albedo: (V, 3) linear RGB of the head's
-    vertices, None where colours were not fitted.   albedo_model: whose components `track.texture` has.   warnings:
-    sentences for an artist."""
+    vertices, None where colours were not fitted.   albedo_model: whose components `track.texture` has.   quality: of
+    each frame.   flags: what to look at.   warnings: sentences for an artist."""
 
     track: Track
     crop: np.ndarray
     albedo: np.ndarray | None
     albedo_model: str
     figures: Figures
+    quality: Quality
+    flags: tuple[Flag, ...]
     warnings: tuple[str, ...]
 
 
@@ -83,12 +87,16 @@ def track(
     warnings = seen_warnings(footage, faces, first_frame)
     fit = fit_head(head, faces, footage, lens, settings=settings, checkpoint=checkpoint, progress=progress, stop=stop)
     eyes = eye_rotations(head, fit, faces, footage.times, lens)
-    found = assembled(head, footage, faces, fit, eyes, lens, first_frame)
+    seen = Seen(faces.confidence.astype(np.float64), fit.colour_error, fit.hidden)
+    found = assembled(head, footage, faces, fit, eyes, lens, first_frame, seen)
+    quality = measure(head, found, seen)
+    flags = find_flags(quality, found.frame, found.time)
     measured = figures(found)
     if max(measured.face_error_percent, measured.lips_error_percent) > WORTH_A_LOOK_PERCENT:
         warnings.append("The head sits loosely on the face: look at preview.mp4 before going on.")
     model = settings.albedo.kind if settings.albedo else GAUSSIAN_PROCESS
-    return Tracked(found, crop_matrices(head, found), fit.albedo, model, measured, tuple(warnings))
+    crop = crop_matrices(head, found)
+    return Tracked(found, crop, fit.albedo, model, measured, quality, flags, tuple(warnings))
 
 
 def lens_of(footage: Frames, settings: TrackSettings) -> Lens:
@@ -135,7 +143,14 @@ def seen_warnings(footage: Frames, faces: Faces, first_frame: int) -> list[str]:
 
 
 def assembled(
-    head: HeadModel, footage: Frames, faces: Faces, fit: Fit, eyes: np.ndarray, lens: Lens, first_frame: int
+    head: HeadModel,
+    footage: Frames,
+    faces: Faces,
+    fit: Fit,
+    eyes: np.ndarray,
+    lens: Lens,
+    first_frame: int,
+    seen: Seen,
 ) -> Track:
     """The track's arrays."""
     count = footage.count
@@ -154,7 +169,7 @@ def assembled(
         "distortion": np.zeros(8) if lens.distortion is None else lens.distortion,
         "lighting": fit.lighting,
         "texture": fit.texture,
-        "confidence": faces.confidence,
+        "confidence": seen.combined_confidence(),
         "landmarks_px": faces.landmarks_px[:, :COUNT],
         "landmark_index": np.arange(COUNT),
     }
