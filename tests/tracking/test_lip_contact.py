@@ -19,7 +19,7 @@ from dubplate_backend.tracking.track import track
 from footage import clip
 
 LABELS = Path(__file__).parent / "labels" / "kitchen_man_lip_contact.csv"
-START, STOP = 44, 68  # closed for half a second between two open mouths
+START, STOP = 114, 134  # closed, open for a vowel, closed, open
 
 
 def labels() -> dict[int, str]:
