@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,12 +38,14 @@ def command(
         bool, typer.Option(help="Fit the picture's colours too; landmarks alone are quick, and less exact.")
     ] = True,
     preview: Annotated[bool, typer.Option(help="Write preview.mp4 into the package.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the package: what to look at, and why.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Track an actor's face through a shot: head, jaw, expression, eyes, camera and crop for every frame.
 
-    The package holds the track, the head for Blender, the sound and preview.mp4: look at that before going on.
+    The package holds the track, the head for Blender, the sound, report.html and preview.mp4: look at these before
+    going on. What is wrong can be mended by hand: dubplate repair.
 
     Examples:
 
@@ -74,6 +76,7 @@ def command(
         "first_frame": first_frame,
         "audio": audio,
         "preview": preview,
+        "report": report,
         "overwrite": overwrite,
         "settings": settings,
     }
@@ -90,15 +93,16 @@ def command(
         print(json.dumps(summaries if split else summaries[0], indent=2))
         return
     for summary in summaries:
-        show(summary["shot"], summary["figures"], summary["warnings"], peak)
+        show(summary, peak)
 
 
-def show(path: str, figures: dict[str, float], warnings: list[str], peak: float | None) -> None:
-    """Print the summary as a table."""
+def show(summary: dict[str, Any], peak: float | None) -> None:
+    """Print what `track` or `repair` made, a table and what to look at."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=path, title_justify="left")
+    figures = summary["figures"]
+    table = Table(title=summary["shot"], title_justify="left")
     table.add_column("")
     table.add_column("value", justify="right")
     table.add_column("unit")
@@ -109,18 +113,25 @@ def show(path: str, figures: dict[str, float], warnings: list[str], peak: float 
         ("landmark error, face", "face_error_percent", of_eyes),
         ("landmark error, lips", "lips_error_percent", of_eyes),
         ("lip gap error", "lip_gap_error_percent", of_eyes),
+        ("change of the head's turn", "turn_change_deg", "degrees, rms"),
+        ("change of the head's place", "shift_change_mm", "mm, rms"),
+        ("change of the lips", "lips_change_mm", "mm, rms"),
         ("jaw, least open", "jaw_least_deg", "degrees"),
         ("jaw, most open", "jaw_most_deg", "degrees"),
         ("jaw follows lip gap", "jaw_gap_correlation", "correlation"),
     ):
+        if key not in figures:
+            continue
         value = figures[key]
         table.add_row(label, f"{value:.2f}" if isinstance(value, float) else str(value), unit)
     if peak is not None:
         table.add_row("peak memory", f"{peak:.0f}", "MiB")
     console = Console()
     console.print(table)
-    for warning in warnings:
+    for warning in summary["warnings"]:
         console.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
+    for flag in summary.get("flags", ()):
+        console.print(f"{flag['frames']}: {flag['says']}", style="yellow", markup=False, highlight=False)
 
 
 def peak_memory_mib() -> float | None:

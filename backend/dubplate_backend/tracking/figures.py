@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from dubplate_backend.tracking.flags import Flag, flagged_frames
+from dubplate_backend.tracking.quality import Quality
 from dubplate_shared.landmarks import COUNT, LIPS, landmark_error, lip_gap
 from dubplate_shared.track import Track
 
@@ -56,3 +59,8 @@ def figures(track: Track) -> Figures:
         jaw_gap_correlation=float(np.corrcoef(jaw, gap)[0, 1]) if moves else 0.0,
         expression_deviation=float(np.sqrt(np.mean(track.expression[seen].astype(np.float64) ** 2))),
     )
+
+
+def named_figures(figures: Figures, quality: Quality, flags: Sequence[Flag]) -> dict[str, float]:
+    """All that shot.json says of a track in numbers."""
+    return {**figures.to_json(), **quality.figures(), "flagged_frames": len(flagged_frames(flags))}

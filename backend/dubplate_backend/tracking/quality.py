@@ -81,6 +81,17 @@ class Quality:
         """(T,) bool."""
         return self.confidence > 0
 
+    def figures(self) -> dict[str, float]:
+        """Root mean squares over the frames with a face of what changes from frame to frame, and the mean of colours'
+        errors, for shot.json."""
+        face = self.has_face
+        changes = {
+            name: float(np.sqrt(np.mean(getattr(self, name)[face] ** 2)))
+            for name in ("turn_change_deg", "shift_change_mm", "lips_change_mm")
+        }
+        found = {**changes, "colour_error_percent": 100 * float(self.colour_error[face].mean())}
+        return {name: round(value, 4) for name, value in found.items()}
+
     def save(self, path: Path) -> None:
         """Write quality.npz."""
         save_npz(path, {field.name: getattr(self, field.name) for field in fields(self)})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,9 @@ from dubplate_backend.plates.sequence import Sequence
 from dubplate_backend.speech.sound import extract_wav
 from dubplate_backend.tracking.checkpoint import Checkpoint, fingerprint
 from dubplate_backend.tracking.face_choice import SeveralFaces
+from dubplate_backend.tracking.figures import named_figures
 from dubplate_backend.tracking.preview import write_preview
+from dubplate_backend.tracking.report import REPORT_NAME, write_report
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_backend.tracking.track import Tracked, track
 from dubplate_shared import __version__
@@ -26,7 +29,7 @@ from dubplate_shared.progress import ProgressCallback, Stop, check, never, silen
 from dubplate_shared.shot import HeadIdentity, Rate, Shot, ShotInfo, write_shot
 
 FIRST_FRAME = 1001
-AUDIO_NAME, PREVIEW_NAME, ALBEDO_NAME = "audio.wav", "preview.mp4", "albedo.npz"
+AUDIO_NAME, PREVIEW_NAME, ALBEDO_NAME, QUALITY_NAME = "audio.wav", "preview.mp4", "albedo.npz", "quality.npz"
 TOOLS = ("mediapipe", "torch", "numpy", "av")
 
 
@@ -41,6 +44,7 @@ def track_shot(
     colour_space: str | None = None,
     audio: Path | str | None = None,
     preview: bool = True,
+    report: bool = True,
     overwrite: bool = False,
     settings: TrackSettings | None = None,
     progress: ProgressCallback = silent,
@@ -51,7 +55,8 @@ def track_shot(
     `video`: footage, or a path of it as `plates.footage.open_footage` takes it, with `rate` and `colour_space`.
     `name`: of the shot, the package's own unless told.   `first_frame`: its number; 1001 unless told or a sequence's.
     `audio`: sound that starts with the first frame, in place of the video's.   `preview`: whether to write preview.mp4.
-    `overwrite`: replace a package that is there.   Warnings and figures are in `shot.info.extra["tracking"]`.
+    `report`: whether to write report.html.   `overwrite`: replace a package that is there.
+    Warnings, figures and flags are in `shot.info.extra["tracking"]`, what they come from in quality.npz.
     A run that was killed goes on from `OUT.resume/` when it is asked for again.
     Raises FootageError where the video is broken or shows no face, SeveralFaces (with a picture beside `out`),
     InvalidInput where `out` exists, OutputNotWritable, Cancelled.
@@ -96,9 +101,30 @@ def track_shot(
         if tracked.albedo is not None:
             files[ALBEDO_NAME] = Path(folder) / ALBEDO_NAME
             save_npz(files[ALBEDO_NAME], {"vertices": tracked.albedo})
+        files[QUALITY_NAME] = Path(folder) / QUALITY_NAME
+        tracked.quality.save(files[QUALITY_NAME])
+        said = summary(tracked, warnings, settings)
+        name = name or out.name.removesuffix(".dubshot")
+        if report:
+            files[REPORT_NAME] = Path(folder) / REPORT_NAME
+            write_report(
+                files[REPORT_NAME],
+                name,
+                tracked.track,
+                tracked.crop,
+                tracked.quality,
+                tracked.flags,
+                footage,
+                head,
+                albedo=tracked.albedo,
+                figures=said["figures"],
+                warnings=said["warnings"],
+                progress=progress,
+                stop=stop,
+            )
         check(stop)
         info = ShotInfo(
-            name=name or out.name.removesuffix(".dubshot"),
+            name=name,
             frame_count=footage.count,
             rate=footage.rate,
             width=footage.width,
@@ -110,7 +136,7 @@ def track_shot(
             pixel_aspect=footage.pixel_aspect,
             audio=(AUDIO_NAME,) if AUDIO_NAME in files else (),
             tool=tool_versions(),
-            extra={"tracking": summary(tracked, warnings, settings)},
+            extra={"tracking": said},
         )
         rig = head.rig(torch.from_numpy(tracked.track.shape))
         shot = write_shot(out, info, tracked.track, tracked.crop, rig, files=files, overwrite=overwrite)
@@ -118,10 +144,11 @@ def track_shot(
         return shot
 
 
-def summary(tracked: Tracked, warnings: list[str], settings: TrackSettings) -> dict[str, object]:
+def summary(tracked: Tracked, warnings: list[str], settings: TrackSettings) -> dict[str, Any]:
     """What shot.json says of the tracking."""
     return {
-        "figures": tracked.figures.to_json(),
+        "figures": named_figures(tracked.figures, tracked.quality, tracked.flags),
+        "flags": [flag.to_json() for flag in tracked.flags],
         "warnings": [*warnings, *tracked.warnings],
         "photometric": settings.photometric,
         "albedo_model": tracked.albedo_model,
