@@ -11,13 +11,17 @@ import torch
 
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.confidence import LEAST_CONFIDENCE
-from dubplate_backend.tracking.occlusion import BEGINS, ENDS
+from dubplate_backend.tracking.occlusion import ENDS
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import load_npz, save_npz
 from dubplate_shared.landmarks import COUNT, LIPS, landmark_error, lip_gap
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.track import Track
+
+# A share of the mouth that looks foreign from which something covers it. Bare faces have up to 0.01; with a bar across
+# the lips, light and lips give way to it until 0.25 to 0.35 are left.
+COVERED = 0.15
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Seen:
     def combined_confidence(self) -> np.ndarray:
         """(T,) what a track calls confidence: a hidden mouth is not to be believed, however well the eyes are seen. A
         face that is there keeps LEAST_CONFIDENCE."""
-        open_share = np.clip(1 - (self.hidden - BEGINS) / (ENDS - BEGINS), 0, 1)
+        open_share = np.clip(1 - (self.hidden - COVERED) / (ENDS - COVERED), 0, 1)
         trusted = np.maximum(self.confidence * open_share, LEAST_CONFIDENCE)
         return np.where(self.confidence > 0, trusted, 0.0)
 
