@@ -19,12 +19,14 @@ def dubplate(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_the_commands_and_the_exit_codes() -> None:
     result = dubplate("--help")
     assert result.returncode == 0
-    for name in ("demo", "track", "speak", "adapt", "render", "serve", "doctor", "import", "export"):
+    for name in ("demo", "track", "repair", "speak", "adapt", "render", "serve", "doctor", "import", "export"):
         assert name in result.stdout
     assert "14 output" in result.stdout.replace("\n", " ")
 
 
-@pytest.mark.parametrize("name", ["demo", "track", "speak", "adapt", "render", "serve", "verify", "doctor", "export"])
+@pytest.mark.parametrize(
+    "name", ["demo", "track", "repair", "speak", "adapt", "render", "serve", "verify", "doctor", "export"]
+)
 def test_every_command_explains_itself_with_an_example(name: str) -> None:
     result = dubplate(name, "--help")
     assert result.returncode == 0, result.stderr

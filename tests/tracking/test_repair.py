@@ -16,7 +16,7 @@ from dubplate_backend.cli.main import application
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.source import shot_video
 from dubplate_backend.tracking.pins import LandmarkPin, Pins, PosePin
-from dubplate_backend.tracking.quality import Quality
+from dubplate_backend.tracking.quality import Quality, Seen, measure
 from dubplate_backend.tracking.repair import AROUND, repair, stretch
 from dubplate_backend.tracking.repair_shot import repair_shot, undo_repair
 from dubplate_backend.tracking.settings import TrackSettings
@@ -125,6 +125,31 @@ def test_a_keyed_pose_holds_and_the_frames_around_lead_to_it(landmark_shot: Shot
     assert equal_outside(track, done.track, slice(4, 13))
     moved = np.linalg.norm(done.track.translation - track.translation, axis=1)
     assert moved[6] > 0.2 * moved[at] and moved[10] > 0.2 * moved[at]
+
+
+def test_a_head_keyed_far_off_in_a_frame_without_a_face_is_believed_there_and_its_crop_follows(
+    landmark_shot: Shot, head: HeadModel
+) -> None:
+    track, at = landmark_shot.track, 8
+    landmarks, confidence = track.landmarks_px.copy(), track.confidence.copy()
+    landmarks[at], confidence[at] = 0, 0
+    blind = replace(track, landmarks_px=landmarks, confidence=confidence)
+    translation = (track.translation[at] + (0.030, 0.0, 0.0)).tolist()
+    pin = PosePin(int(track.frame[at]), tuple(track.rotation[at].tolist()), tuple(translation))
+    done = repair(
+        blind, landmark_shot.crop, Pins(poses=(pin,)), shot_video(landmark_shot), head=head, seen=Seen.in_track(blind),
+        albedo=None, frames=track.frame[4:13].tolist(),
+    )  # fmt: skip
+    assert done.track.confidence[at] == 0.5 and done.cropped
+    quality = measure(head, done.track, done.seen)
+    assert quality.face_error_percent[at] < 2.0  # where the head is is where its face is said to be
+    assert equal_outside(blind, done.track, slice(4, 13))
+    assert np.array_equal(done.crop[:4], landmark_shot.crop[:4])
+    assert np.array_equal(done.crop[13:], landmark_shot.crop[13:])
+    lips = done.track.projected_px[4:13, list(LIPS)]
+    for place, matrix in zip(lips, done.crop[4:13], strict=True):
+        inside = place @ matrix[:, :2].T + matrix[:, 2]
+        assert inside.min() > 0.05 and inside.max() < 0.95
 
 
 @pytest.fixture

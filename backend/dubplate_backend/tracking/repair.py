@@ -203,7 +203,7 @@ class Repair:
             light = lit.double().numpy()
             error, hidden = (column.double().numpy() for column in occlusion.measure(term, motion, self.shared))
         seen = self._seen(error, hidden)
-        track = self._written(motion.numpy(), light, (observed + moved).numpy(), pinned.numpy(), seen)
+        track = self._written(motion.numpy(), light, (observed + moved).numpy(), seen)
         after, changed = repaired_crop(self.head, self.track, track, crop, self.span)
         return Repaired(track, after, changed, tuple(int(frame) for frame in track.frame[self.span]), seen)
 
@@ -305,11 +305,9 @@ class Repair:
         errors[self.span], covered[self.span] = error[self.inside], hidden[self.inside]
         return Seen(confidence, errors, covered)
 
-    def _written(
-        self, motion: np.ndarray, light: np.ndarray | None, landmarks: np.ndarray, pinned: np.ndarray, seen: Seen
-    ) -> Track:
+    def _written(self, motion: np.ndarray, light: np.ndarray | None, landmarks: np.ndarray, seen: Seen) -> Track:
         """The track with the stretch replaced.   motion: (W, 114).   light: (W, 9, 3).   landmarks: (W, 468, 2) of the
-        ideal picture.   pinned: (W, 468)."""
+        ideal picture."""
         span, inside = self.span, self.inside
         arrays = {name: array.copy() for name, array in vars(self.track).items()}
         found = motion[inside]
@@ -329,10 +327,10 @@ class Repair:
         arrays["confidence"][span] = seen.combined_confidence()[span]
         indices = np.arange(self.window.start, self.window.stop)
         plate = self.lens.plate(landmarks, indices)[inside]
-        told = (self.trust.numpy()[inside] > 0)[:, None] | pinned[inside]  # nothing is detected without a face
+        told = (self.seen.confidence[span] > 0) | np.isin(self.track.frame[span], self.pins.frames)
         order = np.argsort(self.track.landmark_index)[:COUNT]
         stored = arrays["landmarks_px"][span][:, order]
-        arrays["landmarks_px"][span, order] = np.where(told[..., None], plate, stored)
+        arrays["landmarks_px"][span, order] = np.where(told[:, None, None], plate, stored)  # else no face is seen
         piece = {name: array if name in OF_THE_SHOT else array[span] for name, array in arrays.items()}
         arrays["projected_px"][span, order] = projected_landmarks(self.head, piece)
         return Track(**arrays)
