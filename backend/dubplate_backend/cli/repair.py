@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Repair a track: pins hold, the frames around them are solved again, all others stay as they are, bit for bit.
 
-    Pins beside a wrong stretch's first and last frame, and one in between where it changes, are enough. pins.json:
+    Pins on a wrong stretch's first and last frame, and where it changes in between, are enough. pins.json:
 
         {"schema": "dubplate.pins/1",
          "landmarks": [{"frame": 1043, "landmark": 13, "x": 912.5, "y": 604.0}],
