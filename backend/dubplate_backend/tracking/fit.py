@@ -52,8 +52,11 @@ KEY_FRAMES = 16  # frames that identity is found from
 SHARED_STEPS = 25
 MOTION_STEPS = 15
 IDENTITY_STEPS = 4  # at each level of detail, twice
-COLOUR_STEPS = 4  # at each level of detail
+COLOUR_STEPS = 3  # at each level of detail
+LOOKED_AT = (0, 2)  # levels at which it is seen anew which points are visible and how they face the light
 IDENTITY_POINTS = 1000  # of the skin
+IDENTITY_DETAIL = False
+IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
 # The landmarks' weight beside colours in the identity: what FaceMesh gets wrong of a face is alike in all of its frames
 # and in neighbouring points, so that 468 points in 16 frames say what some tens of independent ones would.
 IDENTITY_LANDMARKS = 0.02
@@ -211,25 +214,24 @@ class Fitter:
         chosen = (self.footage.frame(int(frame)) for frame in frames)
         crops = face_crops(chosen, self.observed[self.key].numpy(), self.lens, frames)
         view = self.view.at(self.key)
-        photometry = Photometry.of(self.head, model, self.weights, IDENTITY_POINTS)
-        held = self.settings.shape is not None
-        head, albedos = self.reduced, []
-        if held:
-            head, photometry = head.shaped(Shared(shared).shape), photometry.shaped(Shared(shared).shape)
+        free = 0 if self.settings.shape is not None else IDENTITY_SHAPE
+        fixed = Shared(shared).shape
+        photometry = Photometry.of(self.head, model, self.weights, IDENTITY_POINTS).shaped(fixed, free)
+        head = self.reduced.shaped(fixed, free)
+        solved = torch.cat((fixed[:free], Shared(shared).camera))
         for level in range(len(LEVELS)):
             for turn in range(2):
                 # Without the person's own detail, which would hold the head where it happens to lie.
-                albedo = photometry.learn(crops, level, view, motion, Shared(shared), detail=False)
-                term, _ = photometry.term(crops, level, view, motion, Shared(shared), albedo)
-                problem = self._problem(head, self.key, share=IDENTITY_LANDMARKS, together=len(frames)).with_colours(
-                    term
-                )
+                seen = photometry.surfaces(crops, view, motion, Shared(shared))
+                albedo = photometry.learn(crops, level, seen, detail=IDENTITY_DETAIL)
+                term, _ = photometry.term(crops, level, view, seen, albedo)
+                problem = self._problem(head, self.key, share=IDENTITY_LANDMARKS, together=len(frames))
                 search = Search(IDENTITY_STEPS, self.stop, counter.step)
-                free = Shared(shared).camera if held else shared
-                motion, free = solve_with_shared(problem.with_colours(term), motion, free, search)
-                shared = torch.cat((Shared(shared).shape, free)) if held else free
+                motion, solved = solve_with_shared(problem.with_colours(term), motion, solved, search)
+                shared = torch.cat((solved[:free], fixed[free:], solved[free:]))
                 counter.reach(IDENTITY_STEPS * (2 * level + turn + 1))
-            albedos.append(photometry.learn(crops, level, view, motion, Shared(shared)))
+        seen = photometry.surfaces(crops, view, motion, Shared(shared))
+        albedos = [photometry.learn(crops, level, seen) for level in range(len(LEVELS))]
         return {
             "shared": shared.numpy(),
             "key_motion": motion.numpy(),
@@ -286,12 +288,13 @@ class Fitter:
         crops = face_crops(pictures(self.footage, frames), self.observed[window].numpy(), self.lens, frames)
         view = self.view.at(window)
         for level, albedo in enumerate(albedos):
-            term, _ = photometry.term(crops, level, view, motion, shared, albedo)
+            if level in LOOKED_AT:
+                seen = photometry.surfaces(crops, view, motion, shared)
+            term, light = photometry.term(crops, level, view, seen, albedo)
             lips = occlusion.lips_trust(term, motion, shared)
             problem = self._problem(shaped, window, together=1, lips=lips, bias=bias).with_colours(term)
             search = Search(COLOUR_STEPS, self.stop, counter.step)
             motion = solve_motion(problem, motion, shared.camera, self._smooth(window), search)
-        term, light = photometry.term(crops, len(albedos) - 1, view, motion, shared, albedos[-1])
         error, hidden = occlusion.measure(term, motion, shared)
         columns = {"motion": motion, "lighting": light.flatten(1), "error": error[:, None], "hidden": hidden[:, None]}
         return {name: column.double().numpy() for name, column in columns.items()}

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from dubplate_backend.tracking.normal import Normal
-from dubplate_backend.tracking.projection import Seen, View, camera_rows, motion_rows, picture_slopes, see
+from dubplate_backend.tracking.projection import Seen, View, along_picture, camera_rows, motion_rows, see
 from dubplate_backend.tracking.sampling import sample, sample_with_slopes
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.unknowns import Shared
 from dubplate_backend.tracking.weights import Weights
+
+LEAST_SLOPE = 1e-6  # of the display's range per px, squared: flat colours say nothing, and divide by something
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,24 @@ class PhotometricTerm:
         cost, weight = self._robust(residual)
         slopes = slopes * self.scale.to(slopes.dtype)[:, None, None, None]  # per px of the ideal picture
 
-        # Three channels' equations are two: slopes' slopes = root root' with a 2 x 2 root.
-        curvature = torch.einsum("tnca,tncb->tnab", slopes, slopes)
-        pull = torch.einsum("tnca,tnc->tna", slopes, residual)
-        root = square_root(curvature)  # [T, N, 2, 2], lower
-        pull = torch.linalg.solve_triangular(root, pull[..., None], upper=False)[..., 0]
-        strength = weight.sqrt()[..., None]
-        left = root.mT * strength[..., None]  # [T, N, 2, 2]
-        rows = motion_rows(self.head, x, seen, left @ picture_slopes(seen), with_shape=solve_shared)
+        # Three channels' equations are two: slopes' slopes = root root' with a 2 x 2 lower root.
+        strength = weight.sqrt()
+        across, down = slopes[..., 0], slopes[..., 1]  # [T, N, 3]
+        first = (across.square().sum(-1) + LEAST_SLOPE).sqrt()  # the root's entries, [T, N]
+        below = (across * down).sum(-1) / first
+        second = (down.square().sum(-1) + LEAST_SLOPE - below.square()).clamp(min=LEAST_SLOPE).sqrt()
+        pull_first = (across * residual).sum(-1) / first
+        pull_second = ((down * residual).sum(-1) - below * pull_first) / second
+        pull = torch.stack((pull_first, pull_second), -1) * strength[..., None]  # [T, N, 2]
+        left = torch.stack(
+            (torch.stack((first, below), -1), torch.stack((torch.zeros_like(second), second), -1)), -2
+        )  # [T, N, 2, 2]: the root, transposed
+        left = left * strength[..., None, None]
+        rows = motion_rows(self.head, x, seen, along_picture(seen, left), with_shape=solve_shared)
         if solve_shared:
             rows = torch.cat((rows, left @ camera_rows(seen, self.view, of_shared)), -1)
         normal.cost += float(cost.double().sum())
-        normal.add(frames, rows.flatten(1, 2), (pull * strength).flatten(1))
+        normal.add(frames, rows.flatten(1, 2), pull.flatten(1))
 
     def _in_crop(self, seen: Seen) -> Tensor:
         corner, scale = self.corner.to(seen.projected.dtype), self.scale.to(seen.projected.dtype)
@@ -88,12 +96,3 @@ class PhotometricTerm:
         precision = self.belief / self.weights.colour**2
         share = residual.square().sum(-1) / (self.weights.colour * knee) ** 2
         return self.belief * knee**2 * torch.log1p(share), precision / (1 + share)
-
-
-def square_root(matrix: Tensor) -> Tensor:
-    """Lower Cholesky roots of [..., 2, 2], positive definite or nearly so."""
-    least = 1e-6
-    a = (matrix[..., 0, 0] + least).sqrt()
-    b = matrix[..., 1, 0] / a
-    c = (matrix[..., 1, 1] + least - b.square()).clamp(min=least).sqrt()
-    return torch.stack((torch.stack((a, torch.zeros_like(a)), -1), torch.stack((b, c), -1)), -2)

@@ -47,8 +47,8 @@ class Photometry:
             head, model, points, SurfaceHead.of(head, points.faces, points.barycentrics).single(), skin(head), weights
         )
 
-    def shaped(self, shape: Tensor) -> Photometry:
-        return replace(self, reduced=self.reduced.shaped(shape.float()))
+    def shaped(self, shape: Tensor, free: int = 0) -> Photometry:
+        return replace(self, reduced=self.reduced.shaped(shape.float(), free))
 
     def surfaces(self, crops: FaceCrops, view: View, x: Tensor, shared: Shared) -> Surface:
         parts = []
@@ -61,11 +61,8 @@ class Photometry:
             torch.cat([part.facing for part in parts]),
         )
 
-    def learn(
-        self, crops: FaceCrops, level: int, view: View, x: Tensor, shared: Shared, *, detail: bool = True
-    ) -> Albedo:
+    def learn(self, crops: FaceCrops, level: int, seen: Surface, *, detail: bool = True) -> Albedo:
         """The albedo that some frames show, at one level of detail."""
-        seen = self.surfaces(crops, view, x, shared)
         colours = to_linear(sample(crops.levels[level], in_crop(seen.projected, crops, level)))  # [T, V, 3]
         weight = seen.facing * self.skin
         albedo = self.model.mean
@@ -77,10 +74,9 @@ class Photometry:
         return solved
 
     def term(
-        self, crops: FaceCrops, level: int, view: View, x: Tensor, shared: Shared, albedo: Albedo
+        self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo
     ) -> tuple[PhotometricTerm, Tensor]:
-        """The photometric term around (x, shared), and the light that it was made with, [T, 9, 3]."""
-        seen = self.surfaces(crops, view, x, shared)
+        """The photometric term around what is `seen`, and the light that it was made with, [T, 9, 3]."""
         facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
         normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
         projected = self.points.of_vertices(self.head, seen.projected)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dubplate_backend.head.skinning import axis_angle_to_matrix
-from dubplate_backend.tracking.surface_head import LINEAR_COLUMNS, Posed, SurfaceHead, rotation_derivative
+from dubplate_backend.tracking.surface_head import Posed, SurfaceHead, rotation_derivative, turned
 from dubplate_backend.tracking.unknowns import (
     CAMERA_UNKNOWNS,
     EXPRESSION,
@@ -19,7 +19,6 @@ from dubplate_backend.tracking.unknowns import (
     NECK,
     SHIFT,
     TURN,
-    UNKNOWNS,
     Shared,
 )
 
@@ -61,17 +60,16 @@ def see(head: SurfaceHead, view: View, x: Tensor, shared: Shared) -> Seen:
 
 def picture_slopes(seen: Seen) -> Tensor:
     """d projected / d camera point, [T, N, 2, 3]."""
+    return along_picture(seen, torch.eye(2, dtype=seen.projected.dtype).expand(*seen.projected.shape[:2], 2, 2))
+
+
+def along_picture(seen: Seen, left: Tensor) -> Tensor:
+    """left @ d projected / d camera point.   left: [T, N, R, 2].   Returns [T, N, R, 3]."""
     depth = seen.in_camera[..., 2].clamp(min=1e-3)
     slope = seen.focal[:, None] / depth
-    unit = seen.in_camera[..., :2] / depth[..., None]
-    zero = torch.zeros_like(slope)
-    return torch.stack(
-        (
-            torch.stack((slope, zero, -slope * unit[..., 0]), -1),
-            torch.stack((zero, slope, -slope * unit[..., 1]), -1),
-        ),
-        -2,
-    )
+    unit = seen.in_camera[..., None, :2] / depth[..., None, None]  # [T, N, 1, 2]
+    ahead = -(left * unit).sum(-1, keepdim=True)
+    return torch.cat((left, ahead), -1) * slope[..., None, None]
 
 
 def motion_rows(head: SurfaceHead, x: Tensor, seen: Seen, left: Tensor, *, with_shape: bool) -> Tensor:
@@ -79,17 +77,12 @@ def motion_rows(head: SurfaceHead, x: Tensor, seen: Seen, left: Tensor, *, with_
     dtype = left.dtype
     turn = axis_angle_to_matrix(x[:, TURN].to(dtype))
     facing = FACING.to(dtype)
-    by_turn = torch.einsum(
-        "tcij,tnj->tnic", rotation_derivative(x[:, TURN].to(dtype), turn) * facing, seen.posed.points
-    )
-    inner = head.rows(seen.posed, left @ (turn * facing)[:, None], with_shape=with_shape)
-    rows = left.new_empty(*left.shape[:-1], UNKNOWNS + inner.shape[-1] - 108)
-    rows[..., TURN] = left @ by_turn
+    rows = head.rows(seen.posed, turned(left, turn * facing), with_shape=with_shape, first=JAW.start)
+    by_turn = rotation_derivative(x[:, TURN].to(dtype), turn) * facing  # [T, 3 (component), 3, 3]
+    for component in range(3):
+        moved = seen.posed.points @ by_turn[:, component].mT  # [T, N, 3]
+        rows[..., component] = (left * moved[:, :, None]).sum(-1)
     rows[..., SHIFT] = left
-    rows[..., JAW] = inner[..., :3]
-    rows[..., 9:111] = inner[..., LINEAR_COLUMNS]
-    rows[..., NECK] = inner[..., 105:108]
-    rows[..., UNKNOWNS:] = inner[..., 108:]
     return rows
 
 

@@ -87,13 +87,13 @@ class SurfaceHead:
             parts[f"moved_{name}"] = at_points(basis, carried) - to_jaw
         return cls(**parts, jaw_weight=jaw_weight)
 
-    def shaped(self, shape: Tensor) -> SurfaceHead:
-        """The head of one person: `shape` [S] folded into the bases, and nothing left of it."""
+    def shaped(self, shape: Tensor, free: int = 0) -> SurfaceHead:
+        """The head of one person: `shape` [S] folded into the bases but for its first `free` components."""
         folded = {}
         for part in ("rooted", "still", "moved"):
             basis = getattr(self, f"{part}_shape")
-            folded[f"{part}_base"] = getattr(self, f"{part}_base") + basis @ shape
-            folded[f"{part}_shape"] = basis[..., :0]
+            folded[f"{part}_base"] = getattr(self, f"{part}_base") + basis[..., free:] @ shape[free:]
+            folded[f"{part}_shape"] = basis[..., :free]
             folded[f"{part}_motion"] = getattr(self, f"{part}_motion")
         return SurfaceHead(**folded, jaw_weight=self.jaw_weight)
 
@@ -135,16 +135,16 @@ class SurfaceHead:
         inner = still + moved @ by_jaw.mT
         return Posed(rooted + inner @ by_neck.mT, inner, moved, jaw, by_jaw, neck, by_neck)
 
-    def rows(self, posed: Posed, left: Tensor, *, with_shape: bool = False) -> Tensor:
+    def rows(self, posed: Posed, left: Tensor, *, with_shape: bool = False, first: int = 0) -> Tensor:
         """left @ d points / d (jaw 3, expression 100, eyelids 2, neck 3 (, shape S)).
 
         left: [T, N, R, 3], what the points' derivatives are multiplied by: projections, rotations.
-        Returns [T, N, R, 108 (+ S)].
+        Returns [T, N, R, first + 108 (+ S)], the first columns being left to the caller.
         """
-        neck_left = left @ posed.by_neck[:, None]  # [T, N, R, 3]
-        jaw_left = neck_left @ posed.by_jaw[:, None]
+        neck_left = turned(left, posed.by_neck)  # [T, N, R, 3]
+        jaw_left = turned(neck_left, posed.by_jaw)
         count = self.shape_components if with_shape else 0
-        rows = left.new_empty(*left.shape[:-1], COLUMNS + count)
+        rows = left.new_empty(*left.shape[:-1], first + COLUMNS + count)
         fill_rows(
             rows.numpy(),
             (left.contiguous().numpy(), neck_left.numpy(), jaw_left.numpy()),
@@ -159,6 +159,7 @@ class SurfaceHead:
                 rotation_derivative(posed.neck, posed.by_neck).contiguous().numpy(),
             ),
             LINEAR,
+            first,
         )
         return rows
 
@@ -188,6 +189,11 @@ def joint_basis(head: HeadModel, joint: int, of: str) -> Tensor:
     if head.joints_follow_expression:
         motion[:, :EXPRESSION_COMPONENTS] = torch.einsum("v,vkc->kc", regressor, head.expression_basis)
     return motion
+
+
+def turned(rows: Tensor, matrices: Tensor) -> Tensor:
+    """[T, N, R, 3] @ [T, 3, 3] frame by frame: one product a frame, not one a point."""
+    return (rows.flatten(1, 2) @ matrices).unflatten(1, rows.shape[1:3])
 
 
 def apply(basis: Tensor, code: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ def fill_rows(
     turned: tuple[np.ndarray, np.ndarray],
     derivatives: tuple[np.ndarray, np.ndarray],
     linear: int,
+    first: int,
 ) -> None:
-    """Write `rows` [T, N, R, 6 + linear + S]: jaw 3, linear, neck 3, shape S.
+    """Write `rows` [T, N, R, first + 6 + linear + S] from column `first` on: jaw 3, linear, neck 3, shape S.
 
     left: what multiplies the rooted, the still and the moved part, [T, N, R, 3] each.   bases: motion bases of those
     parts [N, 3, linear + 18], shapes: [N, 3, S].   turned: what jaw and neck turn, [T, N, 3] each.   derivatives: of
@@ -36,6 +37,7 @@ def fill_rows(
             *(each[part] for each in turned),
             *(each[part] for each in derivatives),
             linear,
+            first,
         )
 
     in_threads(work, ranges(frames, 1))
@@ -44,10 +46,10 @@ def fill_rows(
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _fill(
     rows, left, neck_left, jaw_left, rooted, still, moved, rooted_shape, still_shape, moved_shape, moved_points,
-    inner_points, by_jaw, by_neck, linear,
+    inner_points, by_jaw, by_neck, linear, first,
 ):  # fmt: skip
     frames, points, count = left.shape[0], left.shape[1], left.shape[2]
-    motion, shape = still.shape[2], still_shape.shape[2]
+    motion, shape, beyond = still.shape[2], still_shape.shape[2], first + 6 + linear
     uses_root = np.empty(points, np.bool_)
     uses_jaw = np.empty(points, np.bool_)
     for n in range(points):
@@ -66,24 +68,24 @@ def _fill(
                 for k in range(motion):
                     code[k] = d * still[n, 0, k] + e * still[n, 1, k] + f * still[n, 2, k]
                 for k in range(shape):
-                    row[6 + linear + k] = d * still_shape[n, 0, k] + e * still_shape[n, 1, k] + f * still_shape[n, 2, k]
+                    row[beyond + k] = d * still_shape[n, 0, k] + e * still_shape[n, 1, k] + f * still_shape[n, 2, k]
                 if uses_jaw[n]:
                     g, h, i = jaw_left[t, n, r, 0], jaw_left[t, n, r, 1], jaw_left[t, n, r, 2]
                     for k in range(motion):
                         code[k] += g * moved[n, 0, k] + h * moved[n, 1, k] + i * moved[n, 2, k]
                     for k in range(shape):
-                        row[6 + linear + k] += (
+                        row[beyond + k] += (
                             g * moved_shape[n, 0, k] + h * moved_shape[n, 1, k] + i * moved_shape[n, 2, k]
                         )
                 if uses_root[n]:
                     for k in range(motion):
                         code[k] += a * rooted[n, 0, k] + b * rooted[n, 1, k] + c * rooted[n, 2, k]
                     for k in range(shape):
-                        row[6 + linear + k] += (
+                        row[beyond + k] += (
                             a * rooted_shape[n, 0, k] + b * rooted_shape[n, 1, k] + c * rooted_shape[n, 2, k]
                         )
                 for k in range(linear):
-                    row[3 + k] = code[k]
+                    row[first + 3 + k] = code[k]
                 for component in range(3):
                     jaw = row.dtype.type(0)
                     neck = row.dtype.type(0)
@@ -95,5 +97,5 @@ def _fill(
                             neck += by_neck[t, component, i, j] * (
                                 left[t, n, r, i] * inner_points[t, n, j] + code[linear + 9 + 3 * i + j]
                             )
-                    row[component] = jaw
-                    row[3 + linear + component] = neck
+                    row[first + component] = jaw
+                    row[first + 3 + linear + component] = neck
