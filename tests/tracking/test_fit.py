@@ -147,7 +147,7 @@ def test_the_terms_derivatives_are_those_of_their_values(head: HeadModel) -> Non
     lips = torch.tensor([1.0, 0.2, 1.0], dtype=torch.float64)
     reduced, weights = SurfaceHead.of(head), Weights()
     term = LandmarkTerm(reduced, view, observed, depth, trust, lips, weights)
-    problem = Problem(term, Priors(reduced, 880.0, 800.0, weights, 3))
+    problem = Problem(term, Priors(reduced, 880.0, 800.0, weights))
     generator = torch.Generator().manual_seed(5)
     motion = torch.randn(3, UNKNOWNS, generator=generator, dtype=torch.float64) * 0.05
     motion[:, 5] += 0.9

@@ -34,6 +34,13 @@ def command(
         str | None,
         typer.Option("--colour-space", help="What a sequence's values mean: cineon, rec709, srgb, linear, acescg …"),
     ] = None,
+    shape: Annotated[
+        Path | None, typer.Option(help="The face's shape where it is known, then held: MICA's identity.npy.")
+    ] = None,
+    albedo: Annotated[Path | None, typer.Option(help="FLAME_texture.npz, in place of our own model of skin.")] = None,
+    camera: Annotated[Path | None, typer.Option(help="A matchmove's camera, then held: .chan, Alembic or USD.")] = None,
+    filmback: Annotated[float | None, typer.Option(help="Its film back in mm, where the file lacks it.")] = None,
+    focal: Annotated[float | None, typer.Option(help="Its focal length in mm, where the file lacks it.")] = None,
     photometric: Annotated[
         bool, typer.Option(help="Fit the picture's colours too; landmarks alone are quick, and less exact.")
     ] = True,
@@ -56,22 +63,54 @@ def command(
         dubplate track plates/sh020.####.exr -o sh020.dubshot --fps 24000/1001 --colour-space acescg
 
         dubplate track interview.mp4 -o interview.dubshot --split --face 1
+
+        dubplate track sh030.mov -o sh030.dubshot --camera sh030_cam.chan --filmback 24.89
     """
     import json
+    from dataclasses import replace
+
+    import numpy as np
 
     from dubplate_backend.cli.terminal import progress_bar
     from dubplate_backend.head.load import load_head
+    from dubplate_backend.interchange.camera_files import load_camera
+    from dubplate_backend.plates.footage import first_frame_of, open_footage
     from dubplate_backend.plates.rates import parse_rate
     from dubplate_backend.tracking.face_choice import FaceChoice
+    from dubplate_backend.tracking.flame_texture import flame_texture_albedo
     from dubplate_backend.tracking.settings import TrackSettings
+    from dubplate_backend.tracking.shape_file import load_shape
     from dubplate_backend.tracking.split import track_split
-    from dubplate_backend.tracking.track_shot import track_shot
+    from dubplate_backend.tracking.track_shot import FIRST_FRAME, track_shot
 
-    settings = TrackSettings(photometric=photometric, face=FaceChoice.parse(face) if face else None, one_shot=one_shot)
+    model = load_head(head)
+    if split and camera is not None:
+        raise typer.BadParameter("--camera is of one shot: split the clip first, or leave it out.")
+    settings = TrackSettings(
+        photometric=photometric,
+        face=FaceChoice.parse(face) if face else None,
+        one_shot=one_shot,
+        shape=load_shape(shape) if shape else None,
+        albedo=flame_texture_albedo(albedo, model) if albedo else None,
+    )
+    if camera is not None:
+        with open_footage(video, rate=parse_rate(fps) if fps else None, colour_space=colour_space) as footage:
+            first = first_frame_of(footage, first_frame, FIRST_FRAME)
+            solved = load_camera(
+                camera,
+                width=footage.width,
+                height=footage.height,
+                frames=first + np.arange(footage.count),
+                filmback_mm=filmback,
+                focal_mm=focal,
+                pixel_aspect=footage.pixel_aspect,
+                fps=footage.rate.fps,
+            )
+        settings = replace(settings, camera=solved)
     options = {
         "rate": parse_rate(fps) if fps else None,
         "colour_space": colour_space,
-        "head": load_head(head),
+        "head": model,
         "name": name,
         "first_frame": first_frame,
         "audio": audio,

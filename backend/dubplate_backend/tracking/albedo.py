@@ -106,7 +106,5 @@ def solve_albedo(model: AlbedoModel, colours: Tensor, shaded: Tensor, weight: Te
     right = torch.einsum("nck,n,nc->k", basis, trust, off)
     code = torch.linalg.solve(curvature, right).float()
     likely = model.of(code)
-    if not detail:
-        return Albedo(code, likely)
     share = (strength / (strength + DETAIL_PER_VIEW))[:, None]
     return Albedo(code, likely + share * (shown - likely))

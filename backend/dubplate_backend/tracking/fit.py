@@ -55,11 +55,7 @@ IDENTITY_STEPS = 4  # at each level of detail, twice
 COLOUR_STEPS = 3  # at each level of detail
 LOOKED_AT = (0, 2)  # levels at which it is seen anew which points are visible and how they face the light
 IDENTITY_POINTS = 1000  # of the skin
-IDENTITY_DETAIL = False
 IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
-# The landmarks' weight beside colours in the identity: what FaceMesh gets wrong of a face is alike in all of its frames
-# and in neighbouring points, so that 468 points in 16 frames say what some tens of independent ones would.
-IDENTITY_LANDMARKS = 0.02
 WINDOW = 256  # frames solved together
 OVERLAP = 24  # frames that two windows share: a second, longer than any temporal term reaches
 
@@ -154,16 +150,14 @@ class Fitter:
         head: SurfaceHead,
         frames: Tensor | slice,
         *,
-        share: float = 1.0,
-        together: int = 0,
+        colours: bool = False,
         lips: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Problem:
-        """share: of the landmarks' weight.   together: frames that colours find one shape from; 0 without colours, and
-        then without a neck: landmarks do not tell it from the head.   lips: [T] trust in the lips' landmarks.
-        bias: see `_bias`."""
-        weights = self.weights if together else self.weights.with_still_neck()
-        trust = self.trust[frames] * share
+        """colours: whether they are fitted too; else the neck keeps straight: landmarks do not tell it from the head.
+        lips: [T] trust in the lips' landmarks.   bias: see `_bias`."""
+        weights = self.weights if colours else self.weights.with_still_neck()
+        trust = self.trust[frames]
         landmarks = LandmarkTerm(
             head if bias is None else head.moved_by(bias),
             self.view.at(frames),
@@ -173,7 +167,7 @@ class Fitter:
             torch.ones_like(trust) if lips is None else lips,
             weights,
         )
-        return Problem(landmarks, Priors(head, self.focal, self.lens.diagonal, weights, max(together, 1)))
+        return Problem(landmarks, Priors(head, self.focal, self.lens.diagonal, weights))
 
     def _identity_of_landmarks(self, counter: Counter) -> tuple[Tensor, Tensor]:
         """Motion [K, 114] of the key frames and what all frames share, [S + 3]."""
@@ -216,16 +210,15 @@ class Fitter:
         view = self.view.at(self.key)
         free = 0 if self.settings.shape is not None else IDENTITY_SHAPE
         fixed = Shared(shared).shape
-        photometry = Photometry.of(self.head, model, self.weights, IDENTITY_POINTS).shaped(fixed, free)
+        photometry = Photometry.of(self.head, model, self.weights.for_identity(), IDENTITY_POINTS).shaped(fixed, free)
         head = self.reduced.shaped(fixed, free)
         solved = torch.cat((fixed[:free], Shared(shared).camera))
         for level in range(len(LEVELS)):
             for turn in range(2):
-                # Without the person's own detail, which would hold the head where it happens to lie.
                 seen = photometry.surfaces(crops, view, motion, Shared(shared))
-                albedo = photometry.learn(crops, level, seen, detail=IDENTITY_DETAIL)
+                albedo = photometry.learn(crops, level, seen)
                 term, _ = photometry.term(crops, level, view, seen, albedo)
-                problem = self._problem(head, self.key, share=IDENTITY_LANDMARKS, together=len(frames))
+                problem = self._problem(head, self.key, colours=True)
                 search = Search(IDENTITY_STEPS, self.stop, counter.step)
                 motion, solved = solve_with_shared(problem.with_colours(term), motion, solved, search)
                 shared = torch.cat((solved[:free], fixed[free:], solved[free:]))
@@ -292,7 +285,7 @@ class Fitter:
                 seen = photometry.surfaces(crops, view, motion, shared)
             term, light = photometry.term(crops, level, view, seen, albedo)
             lips = occlusion.lips_trust(term, motion, shared)
-            problem = self._problem(shaped, window, together=1, lips=lips, bias=bias).with_colours(term)
+            problem = self._problem(shaped, window, colours=True, lips=lips, bias=bias).with_colours(term)
             search = Search(COLOUR_STEPS, self.stop, counter.step)
             motion = solve_motion(problem, motion, shared.camera, self._smooth(window), search)
         error, hidden = occlusion.measure(term, motion, shared)

@@ -15,7 +15,7 @@ from dubplate_backend.tracking.surface_points import SurfacePoints
 from dubplate_backend.tracking.unknowns import Shared
 
 # An error of this size, of the display's range, is more than a fit of the same skin leaves.
-FOREIGN = 0.18
+FOREIGN = 0.15
 # Hidden shares of the mouth at which the lips' landmarks begin to lose their say, and have lost it.
 BEGINS, ENDS = 0.35, 0.65
 LEAST_TRUST = 0.01

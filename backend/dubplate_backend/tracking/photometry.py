@@ -25,8 +25,9 @@ from dubplate_backend.tracking.weights import Weights
 
 FRAMES_AT_ONCE = 16  # whole heads in memory: 8,000 vertices each
 ALBEDO_ROUNDS = 3  # light and albedo by turns
+LIGHT_ROUNDS = 3
 # An error of this size, of the display's range, is more than a fit of the same skin leaves: something else is seen.
-FOREIGN = 0.15
+FOREIGN = 0.12
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Photometry:
             torch.cat([part.facing for part in parts]),
         )
 
-    def learn(self, crops: FaceCrops, level: int, seen: Surface, *, detail: bool = True) -> Albedo:
+    def learn(self, crops: FaceCrops, level: int, seen: Surface) -> Albedo:
         """The albedo that some frames show, at one level of detail."""
         colours = to_linear(sample(crops.levels[level], in_crop(seen.projected, crops, level)))  # [T, V, 3]
         weight = seen.facing * self.skin
@@ -69,7 +70,7 @@ class Photometry:
         for _ in range(ALBEDO_ROUNDS):
             light = solve_light(colours, albedo, seen.normals, trusted(weight, colours), None)
             shaded = shading(seen.normals, light)
-            solved = solve_albedo(self.model, colours, shaded, trusted(weight, colours), detail=detail)
+            solved = solve_albedo(self.model, colours, shaded, trusted(weight, colours))
             albedo = solved.vertices
         return solved
 
@@ -84,10 +85,10 @@ class Photometry:
         own = self.points.of_vertices(self.head, albedo.vertices)  # [N, 3]
         belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
         light = solve_light(colours, own, normals, trusted(belief, colours), None)
-        # Once more without what disagrees, each frame near to the mean of all.
-        error = (linear_to_srgb(own * shading(normals, light)) - linear_to_srgb(colours)).square().mean(-1)
-        belief_of_light = trusted(belief / (1 + error / FOREIGN**2), colours)
-        light = solve_light(colours, own, normals, belief_of_light, light.mean(0))
+        for _ in range(LIGHT_ROUNDS):  # without what disagrees, each frame near to the mean of all
+            error = (linear_to_srgb(own * shading(normals, light)) - linear_to_srgb(colours)).square().mean(-1)
+            believed = trusted(belief / (1 + error / FOREIGN**2).square(), colours)
+            light = solve_light(colours, own, normals, believed, light.median(0).values)
         expected = linear_to_srgb(own * shading(normals, light))
         term = PhotometricTerm(
             self.reduced,

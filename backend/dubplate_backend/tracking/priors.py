@@ -14,8 +14,6 @@ from dubplate_backend.tracking.unknowns import EXPRESSION, EYELIDS, JAW, NECK, S
 from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.landmarks import CHIN, LOWER_INNER_LIP, UPPER_INNER_LIP
 
-INDEPENDENT_FRAMES = 3.0
-
 
 @dataclass(frozen=True)
 class Priors:
@@ -26,10 +24,6 @@ class Priors:
     focal_px: float
     diagonal: float
     weights: Weights
-    frames: int = 1
-
-    # frames: how many are solved together. What landmarks get wrong of a face they get wrong in all of its frames, so
-    # of many frames only INDEPENDENT_FRAMES count against what is expected of the shape.
 
     def cost(self, x: Tensor, shared: Tensor) -> float:
         precision = self._precision(x)
@@ -78,7 +72,7 @@ class Priors:
     def _shared(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         """How far shape, log focal and principal point are from where they are expected, and their deviations, [G]."""
         of = Shared(shared)
-        deviation = torch.full_like(shared, self.weights.shape * min(1.0, (INDEPENDENT_FRAMES / self.frames) ** 0.5))
+        deviation = torch.full_like(shared, self.weights.shape)
         deviation[len(of.shape)] = self.weights.log_focal
         deviation[len(of.shape) + 1 :] = self.weights.principal_share * self.diagonal
         off = shared.clone()

@@ -31,8 +31,11 @@ class Weights:
     pin_share: float = 0.002  # a point that a person placed
 
     # Colours, of the display's range 0..1. Neighbouring points err together, which the deviation stands for.
-    colour: float = 0.06
-    colour_robust_from: float = 1.0  # Cauchy's knee, in deviations: about L1 from there on
+    colour: float = 0.03
+    colour_robust_from: float = 3.0  # Cauchy's knee, in deviations: about L1 from there on
+
+    identity_colour: float = 0.15
+    identity_colour_robust_from: float = 1.0
 
     # Camera. A 50 mm lens on full frame has a focal length of 1.156 picture diagonals.
     focal_per_diagonal: float = 50.0 / 43.267
@@ -44,12 +47,12 @@ class Weights:
     expression: float = 1.0
     eyelids: float = 0.6
     jaw_open_rad: float = 0.60
-    jaw_shut_rad: float = 0.03  # closing beyond shut teeth
-    jaw_twist_rad: float = 0.05  # about the two other axes
+    jaw_shut_rad: float = 0.01  # closing beyond shut teeth
+    jaw_twist_rad: float = 0.02  # about the two other axes
     neck_rad: float = 0.06  # against the chest
     # The jaw opens the mouth: what the expression alone adds to the lips' gap and to the chin's drop.
-    gap_by_expression_m: float = 0.001
-    chin_by_expression_m: float = 0.0006
+    gap_by_expression_m: float = 0.0006
+    chin_by_expression_m: float = 0.0004
 
     # Change of velocity from frame to frame at 25 frames a second; other rates by the square root of the time, as of a
     # velocity that wanders (Bar-Shalom et al. 2001, Estimation with Applications to Tracking and Navigation, 6.2.2).
@@ -58,13 +61,17 @@ class Weights:
     depth_change_m: float = 0.0015
     jaw_change_rad: float = 0.02
     jaw_twist_change_rad: float = 0.01
-    expression_change: float = 0.2
+    expression_change: float = 0.3
     eyelids_change: float = 0.5
     neck_change_rad: float = 0.001
 
     def with_known_lens(self) -> Weights:
         """The same, with focal length (to a tenth of a percent) and principal point known."""
         return replace(self, log_focal=1e-3, principal_share=1e-6)
+
+    def for_identity(self) -> Weights:
+        """The same with colours believed less: light that is not diffuse must not become a face's shape."""
+        return replace(self, colour=self.identity_colour, colour_robust_from=self.identity_colour_robust_from)
 
     def with_still_neck(self) -> Weights:
         """The same for a neck that keeps straight."""
