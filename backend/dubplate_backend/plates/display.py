@@ -70,10 +70,13 @@ def _table(logarithmic: bool) -> np.ndarray:
     if logarithmic:
         values = _film_light(np.clip(values, 0, 1))
     values = np.clip(values, 0, 1)
-    curved = np.where(
-        values <= SRGB_BREAK, SRGB_SLOPE * values, SRGB_SCALE * values ** (1 / SRGB_EXPONENT) - SRGB_OFFSET
-    )
-    return np.round(curved * 255).astype(np.uint8)
+    return np.round(srgb_curve(values) * 255).astype(np.uint8)
+
+
+def srgb_curve(light: np.ndarray) -> np.ndarray:
+    """Light 0..1 -> sRGB 0..1, in its own float type."""
+    curved = SRGB_SCALE * light ** (1 / SRGB_EXPONENT) - SRGB_OFFSET
+    return np.where(light <= SRGB_BREAK, SRGB_SLOPE * light, curved)
 
 
 def _film_light(code: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from dubplate_backend.plates.colour import PlateColour
+from dubplate_backend.plates.display import srgb_curve
 from dubplate_backend.plates.exr import read_exr
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.plates.source import Plate
@@ -23,16 +24,13 @@ SHEET_SIDE = 320  # px, one picture of the contact sheet
 SHEET_DIFFERENCE = 8  # differences are shown that many times over
 SHEET_MARGIN = 0.15  # of the matte's box
 CAPTION_PX = 22
-# IEC 61966-2-1, the sRGB curve
-SRGB_BREAK, SRGB_SLOPE, SRGB_SCALE, SRGB_OFFSET, SRGB_POWER = 0.0031308, 12.92, 1.055, 0.055, 1 / 2.4
 
 
 def as_seen(rgb: np.ndarray, colour: PlateColour) -> np.ndarray:
     """uint8 [H, W, 3]: display-referred pixels as they are, scene-linear ones through the sRGB curve, clipped at 1."""
     values = np.clip(np.nan_to_num(rgb.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
     if colour.scene_linear:
-        curved = SRGB_SCALE * values**SRGB_POWER - SRGB_OFFSET
-        values = np.where(values <= SRGB_BREAK, SRGB_SLOPE * values, curved)
+        values = srgb_curve(values)
     return np.round(values * 255).astype(np.uint8)
 
 

@@ -118,6 +118,11 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
     return torch.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 
+def srgb_to_linear(encoded: Tensor) -> Tensor:
+    """The inverse of `linear_to_srgb`, of 0..1."""
+    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).pow(2.4))
+
+
 def _light(position: Tensor, normal: Tensor, albedo: Tensor, lighting: Lighting) -> Tensor:
     """Linear radiance [B, H, W, 3] of points [m] with normals and albedo, all [B, H, W, 3], in camera axes."""
     view = normalize(-position, dim=-1)

@@ -171,20 +171,17 @@ class Fitter:
 
     def _identity_of_landmarks(self, counter: Counter) -> tuple[Tensor, Tensor]:
         """Motion [K, 114] of the key frames and what all frames share, [S + 3]."""
-        head = self.reduced
-        shape = torch.zeros(head.shape_components, dtype=torch.float64)
-        if self.settings.shape is not None:
-            shape = torch.from_numpy(self.settings.shape.astype(np.float64))
-        shared = Shared.of(shape, self.focal).vector
-        motion = self._rigid(head.shaped(shape), self.key, Shared(shared))
-        search = Search(SHARED_STEPS, self.stop, counter.step)
-        if self.settings.shape is None:
-            motion, shared = solve_with_shared(self._problem(head, self.key), motion, shared, search)
-        else:
-            motion, camera = solve_with_shared(
-                self._problem(head.shaped(shape), self.key), motion, Shared(shared).camera, search
-            )
-            shared = torch.cat((shape, camera))
+        given = self.settings.shape
+        shape = torch.zeros(self.reduced.shape_components, dtype=torch.float64)
+        if given is not None:
+            shape = torch.from_numpy(given.astype(np.float64))
+        free = len(shape) if given is None else 0
+        start = Shared.of(shape, self.focal)
+        motion = self._rigid(self.reduced.shaped(shape), self.key, start)
+        problem = self._problem(self.reduced.shaped(shape, free), self.key)
+        solved = torch.cat((shape[:free], start.camera))
+        motion, solved = solve_with_shared(problem, motion, solved, Search(SHARED_STEPS, self.stop, counter.step))
+        shared = torch.cat((solved[:free], shape[free:], solved[free:]))
         counter.reach(SHARED_STEPS)
         return motion, shared
 

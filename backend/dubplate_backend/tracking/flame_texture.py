@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.raster.shading import srgb_to_linear
 from dubplate_backend.tracking.albedo import AlbedoModel
-from dubplate_backend.tracking.photometry import to_linear
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import load_npz, sha256_file
 
@@ -47,9 +47,9 @@ def flame_texture_albedo(path: Path | str, head: HeadModel) -> AlbedoModel:
     components = basis.reshape(SIDE, SIDE, 3, -1)[..., :COMPONENTS]
     row, column = texels_of(head)
     encoded = torch.from_numpy(picture[row, column, ::-1].astype(np.float32) * scale).clamp(0, 1)  # [V, 3] RGB
-    slope = (to_linear((encoded + 0.01).clamp(max=1)) - to_linear((encoded - 0.01).clamp(min=0))) / 0.02
+    slope = (srgb_to_linear((encoded + 0.01).clamp(max=1)) - srgb_to_linear((encoded - 0.01).clamp(min=0))) / 0.02
     carried = torch.from_numpy(components[row, column, ::-1].astype(np.float32) * scale)  # [V, 3, K]
-    return AlbedoModel(to_linear(encoded), carried * slope[..., None], f"flame-texture/{sha256_file(path)[:12]}")
+    return AlbedoModel(srgb_to_linear(encoded), carried * slope[..., None], f"flame-texture/{sha256_file(path)[:12]}")
 
 
 def texels_of(head: HeadModel) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.raster.shading import linear_to_srgb
+from dubplate_backend.raster.shading import linear_to_srgb, srgb_to_linear
 from dubplate_backend.tracking.albedo import Albedo, AlbedoModel, solve_albedo
 from dubplate_backend.tracking.face_crops import FaceCrops
 from dubplate_backend.tracking.light import shading, solve_light
@@ -64,7 +64,7 @@ class Photometry:
 
     def learn(self, crops: FaceCrops, level: int, seen: Surface) -> Albedo:
         """The albedo that some frames show, at one level of detail."""
-        colours = to_linear(sample(crops.levels[level], in_crop(seen.projected, crops, level)))  # [T, V, 3]
+        colours = srgb_to_linear(sample(crops.levels[level], in_crop(seen.projected, crops, level)))  # [T, V, 3]
         weight = seen.facing * self.skin
         albedo = self.model.mean
         for _ in range(ALBEDO_ROUNDS):
@@ -81,7 +81,7 @@ class Photometry:
         facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
         normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
         projected = self.points.of_vertices(self.head, seen.projected)
-        colours = to_linear(sample(crops.levels[level], in_crop(projected, crops, level)))
+        colours = srgb_to_linear(sample(crops.levels[level], in_crop(projected, crops, level)))
         own = self.points.of_vertices(self.head, albedo.vertices)  # [N, 3]
         belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
         light = solve_light(colours, own, normals, trusted(belief, colours), None)
@@ -107,11 +107,6 @@ def in_crop(projected: Tensor, crops: FaceCrops, level: int) -> Tensor:
     """px of the ideal picture [T, N, 2] -> px of a level's crops."""
     scale = crops.scale(level).to(projected.dtype)
     return (projected - crops.corner.to(projected.dtype)[:, None]) * scale[:, None, None]
-
-
-def to_linear(encoded: Tensor) -> Tensor:
-    """sRGB 0..1 to linear light.  IEC 61966-2-1."""
-    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).pow(2.4))
 
 
 def trusted(weight: Tensor, colours: Tensor) -> Tensor:

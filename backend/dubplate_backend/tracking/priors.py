@@ -62,12 +62,11 @@ class Priors:
 
     def _openings(self) -> tuple[Tensor, Tensor]:
         """Rows [100]: how far each expression component alone opens the lips and drops the chin, in deviations."""
-        still = self.landmarks.rooted_motion + self.landmarks.still_motion + self.landmarks.moved_motion
-        height = still[:, 1, :100]  # [468, 100] metres
-        return (
-            (height[UPPER_INNER_LIP] - height[LOWER_INNER_LIP]) / self.weights.gap_by_expression_m,
-            -height[CHIN] / self.weights.chin_by_expression_m,
-        )
+        head, points = self.landmarks, [UPPER_INNER_LIP, LOWER_INNER_LIP, CHIN]
+        upper, lower, chin = sum(
+            part[points, 1, :100] for part in (head.rooted_motion, head.still_motion, head.moved_motion)
+        )  # [100] metres each
+        return (upper - lower) / self.weights.gap_by_expression_m, -chin / self.weights.chin_by_expression_m
 
     def _shared(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         """How far shape, log focal and principal point are from where they are expected, and their deviations, [G]."""

@@ -28,9 +28,7 @@ EYELIDS = 2
 FEATURES = 9
 LINEAR = EXPRESSION_COMPONENTS + EYELIDS
 MOTION = LINEAR + 2 * FEATURES
-# Columns of `SurfaceHead.rows`.
-JAW_COLUMNS, LINEAR_COLUMNS, NECK_COLUMNS = slice(0, 3), slice(3, 3 + LINEAR), slice(3 + LINEAR, 6 + LINEAR)
-COLUMNS = 6 + LINEAR
+COLUMNS = 6 + LINEAR  # of `SurfaceHead.rows`: jaw 3, linear, neck 3
 
 
 @dataclass(frozen=True)
