@@ -59,7 +59,8 @@ def composed(plate: Plate, shot: Shot, head: HeadModel, *, match: bool = False, 
         take=shot.take("tracked"),
         index=index,
         segmenter=None,
-        settings=CompositeSettings(background_test=False, colour_match=match),
+        settings=replace(CompositeSettings.none(), colour_match=match),
+        seed="small 1006",
     )
 
 

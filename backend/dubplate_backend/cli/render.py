@@ -22,6 +22,12 @@ def command(
     preview: Annotated[bool, typer.Option(help="Write preview.mp4 with the take's voice.")] = True,
     background_test: Annotated[bool, typer.Option(help="Keep the plate where both frames show background.")] = True,
     colour_match: Annotated[bool, typer.Option(help="Bring the drawn face to the plate's colour.")] = True,
+    sharpness: Annotated[
+        float, typer.Option(min=0, max=2, help="How far the drawn face is made as sharp as the plate; 0 is off.")
+    ] = 1.0,
+    grain: Annotated[
+        float, typer.Option(min=0, max=2, help="How much of the plate's grain the drawn face gets; 0 is off.")
+    ] = 1.0,
     require_work: Annotated[bool, typer.Option("--require-work", help="Exit 21 where nothing is to be drawn.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be drawn.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -36,6 +42,8 @@ def command(
         dubplate render man.dubshot --take french --actor man.dubactor --frames 1001-1100 -o out
 
         dubplate render man.dubshot --actor man.dubactor -o out --version 2 --sheet
+
+        dubplate render man.dubshot --actor man.dubactor -o out --grain 0.5 --sharpness 0
 
         dubplate render man.dubshot --actor man.dubactor -o out --dry-run --json
     """
@@ -53,7 +61,7 @@ def command(
     from dubplate_shared.shot import Shot
 
     loaded = Shot.load(shot)
-    settings = RenderSettings(CompositeSettings(background_test, colour_match), force, preview, sheet)
+    settings = RenderSettings(CompositeSettings(background_test, colour_match, sharpness, grain), force, preview, sheet)
     request = {
         "shot": loaded,
         "take": loaded.take(take),

@@ -14,8 +14,10 @@ import numpy as np
 
 from dubplate_backend.compositing.background import Segmenter, foreground, hold_matte, person_in_box
 from dubplate_backend.compositing.colour_match import Grade, match_colour
-from dubplate_backend.compositing.head_passes import HeadPasses, drawn_passes, filmed_outline
-from dubplate_backend.compositing.matte import soft_matte
+from dubplate_backend.compositing.grain import grain, held_up, measure_noise, missing_noise
+from dubplate_backend.compositing.head_passes import HeadPasses, Outline, drawn_passes, filmed_outline
+from dubplate_backend.compositing.matte import crop_side, soft_matte
+from dubplate_backend.compositing.sharpness import measure_sharpness, sharpen
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.exr import ExrPart
 from dubplate_backend.plates.source import Plate
@@ -24,16 +26,27 @@ from dubplate_backend.renderers.base import RenderedFrame
 from dubplate_shared.take import Take
 from dubplate_shared.track import Track
 
-COMPOSITE_VERSION = 1  # raised when the same drawn crop would give other plate bits
+COMPOSITE_VERSION = 2  # raised when the same drawn crop would give other plate bits
 RING = (0.02, 0.6)  # matte values between which the two pictures are compared for colour
+DRAWN = 0.5  # matte value above which a pixel counts as drawn where detail and noise are measured
 
 
 @dataclass(frozen=True)
 class CompositeSettings:
-    """What may be switched off; all of it is part of a frame's hash."""
+    """What may be switched off; all of it is part of a frame's hash.
+
+    sharpness, grain: how far the drawn face is brought to the plate's, 0 (left as drawn) to 2, 1 to match.
+    """
 
     background_test: bool = True
     colour_match: bool = True
+    sharpness: float = 1.0
+    grain: float = 1.0
+
+    @classmethod
+    def none(cls) -> CompositeSettings:
+        """The drawn crop under its matte, and nothing done to it."""
+        return cls(background_test=False, colour_match=False, sharpness=0.0, grain=0.0)
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,12 @@ def compose(
     index: int,
     segmenter: Segmenter | None,
     settings: CompositeSettings,
+    seed: str,
 ) -> Composite:
     """Lay a drawn crop over its plate.
 
     matrix: (2, 3) display-window px -> unit square.  index: position in track and take.  segmenter: None where the
-    background test is off.
+    background test is off.  seed: names shot and frame, for the grain.
     """
     matrix = in_array(matrix, plate)
     height, width = plate.rgb.shape[:2]
@@ -88,13 +102,18 @@ def compose(
     net = plate.colour.visible(plate.rgb)  # [H, W, 3]
     ring = (matte > RING[0]) & (matte < RING[1])
     grade = match_colour(drawn, net[box.slices], ring) if settings.colour_match else Grade.identity()
-    drawn = np.clip(grade.apply(drawn), 0.0, 1.0)
+    drawn = grade.apply(drawn)
 
     origin = plate.windows.origin
     passes = drawn_passes(head, track, take, index, box, origin)
+    was = filmed_outline(head, track, index, box, origin)
+    skin = (was.covered | was.oval) & (matte == 0)
+    if settings.sharpness > 0:
+        crop_px = crop_side(matrix) / rendered.alpha.shape[0]
+        drawn = _as_sharp(drawn, net[box.slices], matte > DRAWN, skin, crop_px, settings.sharpness)
+    drawn = np.clip(drawn, 0.0, 1.0)
     hold = np.zeros_like(matte)
     if segmenter is not None and settings.background_test:
-        was = filmed_outline(head, track, index, box, origin)
         filmed_face = foreground(person_in_box(segmenter, net, matrix, box), was.covered, was.oval, matrix)
         shown = net.copy()
         shown[box.slices] += matte[..., None] * (drawn - net[box.slices])
@@ -103,6 +122,9 @@ def compose(
         hold = hold_matte(filmed_face, drawn_face, box, matrix, height, width)
 
     alpha = matte * (1.0 - hold) * plate.colour.drawable(plate.rgb[box.slices])
+    if settings.grain > 0:
+        added = _grain(drawn, net[box.slices], alpha, passes.outline, skin, seed)
+        drawn = np.clip(drawn + np.float32(settings.grain) * added, 0.0, 1.0)
     rgb, element, alpha = over(plate.rgb, box, plate.colour.decode(drawn), alpha)
     st = st_of_plate(matrix, box)
     inside = ((st >= 0) & (st <= 1)).all(axis=-1, keepdims=True)
@@ -110,6 +132,29 @@ def compose(
         rgb, box, element, alpha, hold, passes, np.where(inside, st, np.float32(0)), grade,
         float(track.confidence[index]),
     )  # fmt: skip
+
+
+def _as_sharp(
+    drawn: np.ndarray, filmed: np.ndarray, inside: np.ndarray, skin: np.ndarray, crop_px: float, strength: float
+) -> np.ndarray:
+    """The drawn picture, as sharp as the filmed mouth that it replaces.  drawn, filmed: [h, w, 3] network values."""
+    wanted = measure_sharpness(filmed, inside, skin, crop_px)
+    shown = measure_sharpness(drawn, inside, inside, crop_px)
+    if wanted is None or shown is None:
+        return drawn
+    return sharpen(drawn, wanted, shown, crop_px, strength)
+
+
+def _grain(
+    drawn: np.ndarray, filmed: np.ndarray, alpha: np.ndarray, outline: Outline, skin: np.ndarray, seed: str
+) -> np.ndarray:
+    """What grain the drawn picture lacks: [h, w, 3] network values, 0 where there is none to add."""
+    wanted = measure_noise(filmed, skin)
+    shown = measure_noise(drawn, outline.covered & (alpha > DRAWN))
+    level = missing_noise(wanted, shown) if wanted is not None and shown is not None else None
+    if level is None:
+        return np.zeros_like(drawn)
+    return held_up(grain(level, *drawn.shape[:2], seed), alpha)
 
 
 def over(

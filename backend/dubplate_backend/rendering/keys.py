@@ -49,6 +49,7 @@ class FrameKeys:
             "settings": asdict(settings),
             "segmenter": segmenter if settings.background_test else "",
             "shot": sha256_arrays({**track, "crop": shot.crop}),
+            "name": info.name,  # with the frame, the grain's seed
             "plate": [info.plate.colour_space, info.width, info.height, info.pixel_aspect, info.timecode],
             "rate": [info.rate.num, info.rate.den],
             "sound": sha256_file(sound) if sound is not None else "",

@@ -201,6 +201,7 @@ class _Run:
             index=index,
             segmenter=self.segmenter,
             settings=self.settings.composite,
+            seed=f"{self.shot.info.name} {plate.frame}",
         )
 
     def _attributes(self, plate: Plate, status: FrameStatus) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 from dubplate_backend.compositing.composite import CompositeSettings
 from dubplate_shared.errors import InvalidInput
 
+MOST_STRENGTH = 2.0
+
 
 @dataclass(frozen=True)
 class RenderSettings:
@@ -29,13 +31,23 @@ class RenderSettings:
         if given is None or isinstance(given, RenderSettings):
             return given or cls()
         own = {item.name for item in fields(cls)} - {"composite"}
-        inner = {item.name for item in fields(CompositeSettings)}
+        inner = {item.name: item.default for item in fields(CompositeSettings)}
         for name, value in given.items():
-            if name not in own | inner:
+            if name not in own | set(inner):
                 raise InvalidInput(
-                    f"There is no render setting {name!r}.", hint=f"There are: {', '.join(sorted(own | inner))}."
+                    f"There is no render setting {name!r}.", hint=f"There are: {', '.join(sorted(own | set(inner)))}."
                 )
-            if not isinstance(value, bool):
+            if isinstance(inner.get(name), float):
+                _check_strength(name, value)
+            elif not isinstance(value, bool):
                 raise InvalidInput(f"Render setting {name!r} is {value!r}.", hint="It is true or false.")
         composite = CompositeSettings(**{name: value for name, value in given.items() if name in inner})
         return cls(composite, **{name: value for name, value in given.items() if name in own})
+
+
+def _check_strength(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= MOST_STRENGTH:
+        raise InvalidInput(
+            f"Render setting {name!r} is {value!r}.",
+            hint=f"It is a number from 0 (off) to {MOST_STRENGTH:g}; 1 matches the plate.",
+        )

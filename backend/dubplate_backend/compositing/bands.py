@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A picture in frequency bands, and what of each band is noise.
+
+Bands are differences of Gaussians, about an octave each (Burt and Adelson 1983, "The Laplacian Pyramid", without its
+decimation).  Noise is measured where the picture itself is flat: small patches are ranked by the slope of the smoothed
+picture, which noise hardly touches, so that choosing them does not bias what is measured in them; a patch that is
+still far above the others holds texture and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+PATCH_PX = 8
+FLAT_SHARE = 0.5  # of the patches: the flatter ones are measured
+TEXTURED = 4.0  # times the median energy: more than noise alone gives a patch
+FEWEST_PATCHES = 12  # fewer say nothing
+SLOPE_PX = 4.0  # sigma under which slopes are taken
+LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)  # ITU-R BT.709
+
+
+def split(picture: np.ndarray, sigmas: Sequence[float]) -> list[np.ndarray]:
+    """The bands of a picture, finest first, as many as sigmas.  picture: [h, w] or [h, w, C] float.  sigmas: px,
+    rising.  The picture less the sum of its bands is its blur by the last of them.
+    """
+    found, finer = [], picture
+    for sigma in sigmas:
+        coarser = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        found.append(finer - coarser)
+        finer = coarser
+    return found
+
+
+def flat_patches(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """The flatter patches of a region.  picture: [h, w, 3].  region: [h, w] bool.
+
+    Returns [N, 2] patch rows and columns; empty where there are fewer than FEWEST_PATCHES.
+    """
+    whole = patch_means(region.astype(np.float32)) > 1.0 - 0.5 / PATCH_PX**2  # [h / P, w / P]
+    places = np.argwhere(whole)
+    kept = max(FEWEST_PATCHES, round(FLAT_SHARE * len(places)))
+    if len(places) < kept:
+        return places[:0]
+    smooth = cv2.GaussianBlur(picture @ LUMA, (0, 0), SLOPE_PX, borderType=cv2.BORDER_REFLECT_101)
+    slope = np.square(np.gradient(smooth, axis=0)) + np.square(np.gradient(smooth, axis=1))
+    steepness = patch_means(slope.astype(np.float32))[tuple(places.T)]
+    return places[np.argsort(steepness, kind="stable")[:kept]]
+
+
+def noise_covariance(band: np.ndarray, patches: np.ndarray) -> np.ndarray:
+    """How a band's noise varies and covaries over channels: [C, C] float64.  band: [h, w, C].  patches: [N, 2]."""
+    channels = band.shape[2]
+    products = [patch_means(band[..., i] * band[..., j]) for i in range(channels) for j in range(channels)]
+    each = np.stack(products, axis=-1)[tuple(patches.T)].reshape(-1, channels, channels).astype(np.float64)
+    energy = np.trace(each, axis1=1, axis2=2)
+    return np.asarray(each[energy <= TEXTURED * np.median(energy)].mean(axis=0))
+
+
+def patch_means(values: np.ndarray) -> np.ndarray:
+    """Means of [h, w] over whole patches: [h // PATCH_PX, w // PATCH_PX]."""
+    rows, columns = values.shape[0] // PATCH_PX, values.shape[1] // PATCH_PX
+    whole = values[: rows * PATCH_PX, : columns * PATCH_PX]
+    return np.asarray(whole.reshape(rows, PATCH_PX, columns, PATCH_PX).mean(axis=(1, 3)))
