@@ -24,8 +24,8 @@ from dubplate_backend.synthetic.light import (
     shadow_map,
     soft_irradiance,
 )
-from dubplate_backend.synthetic.photograph import Lighting, Materials, expose
-from dubplate_backend.synthetic.skin import paint
+from dubplate_backend.synthetic.photograph import CLOTH, HAIR, Lighting, Materials, expose
+from dubplate_backend.synthetic.skin import DEMO_COMPLEXION, Complexion, paint
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
 SAMPLES = 2  # a pixel, each way: what `expose` averages
@@ -68,15 +68,25 @@ class Actor:
     openness: np.ndarray
 
 
-def cast(head: HeadModel, shape: Tensor, *, seed: int, light: Set = WINDOW_LIGHT, texture_size: int = 1024) -> Actor:
-    """A synthetic person.   shape: [300].  Some seconds; deterministic in the seed."""
+def cast(
+    head: HeadModel,
+    shape: Tensor,
+    *,
+    seed: int,
+    light: Set = WINDOW_LIGHT,
+    texture_size: int = 1024,
+    complexion: Complexion = DEMO_COMPLEXION,
+    cloth: tuple[float, float, float] = CLOTH,
+    hair_colour: tuple[float, float, float] = HAIR,
+) -> Actor:
+    """A synthetic person.   shape: [300].  cloth, hair_colour: linear RGB.  Some seconds; deterministic in the seed."""
     body, hair = dress(head, shape), grow(head, shape, seed=seed)
     bald = np.concatenate([head.faces.numpy(), body.faces + head.vertex_count])
     faces = np.concatenate([bald, hair.faces + head.vertex_count + len(body.vertices)])
     uv = np.concatenate([head.uv[head.faces_uv].numpy(), body.uv, strand_corners(hair)]).astype(np.float32)
-    texture = paint(head, shape, seed=seed, size=texture_size).stacked()
+    texture = paint(head, shape, seed=seed, size=texture_size, complexion=complexion).stacked()
     strands = np.random.default_rng((seed, 0x4A12)).uniform(-1, 1, (256, 256)).astype(np.float32)
-    materials = Materials(faces, len(head.faces), len(bald), uv, texture, strands)
+    materials = Materials(faces, len(head.faces), len(bald), uv, texture, strands, cloth, hair_colour)
     return Actor(head, shape, body, hair, materials, light, _ambient_openness(head, shape, body, hair, bald))
 
 

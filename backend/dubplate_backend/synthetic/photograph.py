@@ -34,6 +34,7 @@ class Materials:
     """faces: (F, 3) int64, the head's, the body's, the hair's.  head_faces, bald_faces: where the head's and the body's
     end.  uv: (F, 3, 2) of the head; of the body: turns round it and metres down; of the hair: turns round the crown and
     metres from it.  texture: (H, W, 8) albedo 3, gloss, wet, relief 3, row 0 at v = 1.  strands: (N, N) noise, wraps.
+    cloth, hair: linear RGB.
     """
 
     faces: np.ndarray
@@ -42,6 +43,8 @@ class Materials:
     uv: np.ndarray
     texture: np.ndarray
     strands: np.ndarray
+    cloth: tuple[float, float, float] = CLOTH
+    hair: tuple[float, float, float] = HAIR
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,14 @@ def expose(
         materials.faces, materials.head_faces, materials.bald_faces, materials.uv, materials.texture, materials.strands,
         np.ascontiguousarray(np.concatenate([lighting.soft, lighting.key], axis=1), np.float32),
         lighting.lamps.astype(np.float32), lighting.shadow.depth, lighting.shadow.view, turn.astype(np.float32),
+        np.array(materials.cloth), np.array(materials.hair),
     )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _expose(
     bald_ids, hair_ids, screen, vertices, faces, head_faces, bald_faces, uv, texture, strands, irradiance, lamps,
-    depth, view, turn,
+    depth, view, turn, cloth, hair_colour,
 ):  # fmt: skip
     height, width = bald_ids.shape[0] // 2, bald_ids.shape[1] // 2
     picture = np.zeros((height, width, 4), np.float32)
@@ -112,7 +116,7 @@ def _expose(
                     continue
                 u, v = _interpolate(face, screen, vertices, faces, uv, j + 0.5, i + 0.5, mean)
                 _shade(face, u, v, mean, head_faces, bald_faces, texture, strands, irradiance, lamps, depth, view,
-                       turn, normal, bent, relief, surface, light, colour)  # fmt: skip
+                       turn, cloth, hair_colour, normal, bent, relief, surface, light, colour)  # fmt: skip
                 for k in range(3):
                     picture[row, column, k] += share * colour[k]
                 picture[row, column, 3] += share
@@ -139,9 +143,9 @@ def _seen(bald, hair, screen, vertices, faces, uv, strands, bald_faces, row, col
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _shade(
     face, u, v, mean, head_faces, bald_faces, texture, strands, irradiance, lamps, depth, view, turn,
-    normal, bent, relief, surface, light, colour,
+    cloth, hair_colour, normal, bent, relief, surface, light, colour,
 ):  # fmt: skip
-    """Radiance of one sample into `colour`; the arrays behind `turn` are room to work in."""
+    """Radiance of one sample into `colour`; the arrays behind `hair_colour` are room to work in."""
     distance = np.sqrt(mean[0] ** 2 + mean[1] ** 2 + mean[2] ** 2)
     for k in range(3):
         normal[k], relief[k] = mean[3 + k], 0.0
@@ -162,11 +166,11 @@ def _shade(
     elif face < bald_faces:
         tone = _knit(u, v)
         for k in range(3):
-            surface[k] = CLOTH[k] * tone
+            surface[k] = cloth[k] * tone
     else:
         tone = 0.62 + 0.55 * _strand(strands, u, v) + 0.25 * _strand(strands, 0.13 * u, 0.2 * v)
         for k in range(3):
-            surface[k] = HAIR[k] * max(tone, 0.12)
+            surface[k] = hair_colour[k] * max(tone, 0.12)
     along = relief[0] * normal[0] + relief[1] * normal[1] + relief[2] * normal[2]
     for k in range(3):
         bent[k] = normal[k] - (relief[k] - along * normal[k])

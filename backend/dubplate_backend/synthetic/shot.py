@@ -23,7 +23,7 @@ from dubplate_backend.speech.mouth import mouth_on_head
 from dubplate_backend.speech.sound import write_wav
 from dubplate_backend.synthetic.actor import Pose, cast, picture
 from dubplate_backend.synthetic.backdrop import backdrop
-from dubplate_backend.synthetic.light import WINDOW_LIGHT, irradiance
+from dubplate_backend.synthetic.light import WINDOW_LIGHT, Set, irradiance
 from dubplate_backend.synthetic.performance import Performance, perform
 from dubplate_backend.synthetic.utterance import babble
 from dubplate_backend.synthetic.voice import VOICE_RATE, synthesise
@@ -62,8 +62,8 @@ def stage(*, seconds: float, size: int, seed: int, head: HeadModel) -> Scene:
     expression, jaw = mouth_on_head(
         head, shape, np.zeros((count, 100), np.float32), performance.jaw_deg, performance.controls
     )
-    rotation, translation, intrinsics = _camera(head, shape, performance, size)
-    track = _track(head, shape, times, expression, jaw, performance, rotation, translation, intrinsics)
+    rotation, translation, intrinsics = place_camera(head, shape, performance, size)
+    track = true_track(head, shape, times, expression, jaw, performance, rotation, translation, intrinsics)
     return Scene(head, track, synthesise(utterance, seed=seed), size, seed)
 
 
@@ -79,7 +79,7 @@ def frames(
         check(stop)
         grain = np.random.default_rng((scene.seed, 0x64A14, index))
         intrinsics = torch.from_numpy(scene.track.intrinsics[index])
-        return picture(actor, _pose(scene.track, index), intrinsics, background, grain=grain)
+        return picture(actor, pose_at(scene.track, index), intrinsics, background, grain=grain)
 
     workers = min(4, os.cpu_count() or 1)
     indices = iter(range(count))
@@ -156,14 +156,23 @@ def _shape(seed: int) -> np.ndarray:
     return shape
 
 
-def _camera(
-    head: HeadModel, shape: np.ndarray, performance: Performance, size: int
+def place_camera(
+    head: HeadModel,
+    shape: np.ndarray,
+    performance: Performance,
+    size: int,
+    *,
+    lens: float = _FOCAL,
+    face_share: float = _FACE_SHARE,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """rotation (T, 3), translation (T, 3), intrinsics (T, 4): the face in the middle, swaying as performed."""
+    """rotation (T, 3), translation (T, 3), intrinsics (T, 4): the face in the middle, swaying as performed.
+
+    lens: focal length over the picture's width.  face_share: of the picture's height, from the brow's top to the chin.
+    """
     points = head.landmarks(head.shaped(torch.from_numpy(shape))[0])[0].double().numpy()
-    focal = _FOCAL * size
+    focal = lens * size
     height = points[:, 1].max() - points[:, 1].min()
-    distance = focal * height / (_FACE_SHARE * size)
+    distance = focal * height / (face_share * size)
     centre = 0.5 * (points.max(axis=0) + points.min(axis=0))
     upright = matrix_from_axis_angle(np.array([np.pi, 0.0, 0.0]))
     pitch, yaw, roll = np.radians(performance.head_deg).T
@@ -181,10 +190,12 @@ def _camera(
     return axis_angle_from_matrix(rotation), translation, intrinsics
 
 
-def _track(
+def true_track(
     head: HeadModel, shape: np.ndarray, times: np.ndarray, expression: np.ndarray, jaw: np.ndarray,
     performance: Performance, rotation: np.ndarray, translation: np.ndarray, intrinsics: np.ndarray,
+    light: Set = WINDOW_LIGHT,
 ) -> Track:  # fmt: skip
+    """The track of what is performed, nothing of it estimated."""
     count = len(times)
     up, left = np.radians(performance.gaze_deg).T
     eye = np.stack([-up, left, np.zeros(count)], axis=-1)
@@ -201,7 +212,7 @@ def _track(
         translation=translation,
         intrinsics=intrinsics,
         distortion=np.zeros(8),
-        lighting=np.tile(irradiance(WINDOW_LIGHT), (count, 1, 1)),
+        lighting=np.tile(irradiance(light), (count, 1, 1)),
         texture=np.zeros(0),
         confidence=np.ones(count),
         landmarks_px=np.zeros((count, 468, 2)),
@@ -226,6 +237,7 @@ def project_landmarks(head: HeadModel, track: Track) -> np.ndarray:
     return np.concatenate(points)
 
 
-def _pose(track: Track, index: int) -> Pose:
+def pose_at(track: Track, index: int) -> Pose:
+    """One frame of a track."""
     arrays = (track.expression, track.jaw, track.neck, track.eyes, track.eyelids, track.rotation, track.translation)
     return Pose(*(torch.from_numpy(array[index]) for array in arrays))

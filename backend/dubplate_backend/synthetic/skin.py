@@ -23,19 +23,37 @@ from dubplate_shared.landmarks import LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BRO
 
 TEXTURE_SIZE = 1024  # px: 0.3 mm of skin a texel
 
-# Linear-light reflectances.
-_SKIN = np.array([0.46, 0.255, 0.165])
-_BLOOD = np.array([0.40, 0.135, 0.105])  # where skin is thin and warm
-_LIP = np.array([0.36, 0.115, 0.105])
-_HAIR = np.array([0.030, 0.019, 0.013])
-_TOOTH = np.array([0.66, 0.58, 0.45])
-_TONGUE = np.array([0.40, 0.105, 0.10])
-_GUM = np.array([0.33, 0.085, 0.080])
-_SCLERA = np.array([0.47, 0.43, 0.40])
-_IRIS = np.array([0.095, 0.125, 0.105])
+_BROW_SHARE, _BEARD_SHARE = 1.3, 2.2  # how much lighter than the scalp's hair brows and cropped beard are
+
+
+@dataclass(frozen=True)
+class Complexion:
+    """The colours of one person, as linear-light reflectances; the demo's actor unless told.
+
+    blood: where skin is thin and warm.  beard: 0 shaven, 1 a few days, 2 full.  freckles: 0 none, 1 some.
+    blotches: unevenness of the skin's warmth, 1 ordinary.  shine: of the skin, 1 ordinary.
+    """
+
+    skin: tuple[float, float, float] = (0.46, 0.255, 0.165)
+    blood: tuple[float, float, float] = (0.40, 0.135, 0.105)
+    lip: tuple[float, float, float] = (0.36, 0.115, 0.105)
+    hair: tuple[float, float, float] = (0.030, 0.019, 0.013)
+    tooth: tuple[float, float, float] = (0.66, 0.58, 0.45)
+    tongue: tuple[float, float, float] = (0.40, 0.105, 0.10)
+    gum: tuple[float, float, float] = (0.33, 0.085, 0.080)
+    sclera: tuple[float, float, float] = (0.47, 0.43, 0.40)
+    iris: tuple[float, float, float] = (0.095, 0.125, 0.105)
+    beard: float = 1.0
+    freckles: float = 1.0
+    blotches: float = 1.0
+    shine: float = 1.0
+
 
 _FAR_M = 0.02
 _IRIS_RADIUS_M, _PUPIL_RADIUS_M = 0.0059, 0.0021
+
+
+DEMO_COMPLEXION = Complexion()
 
 
 @dataclass(frozen=True)
@@ -56,9 +74,16 @@ class Skin:
         return np.concatenate([self.albedo, self.gloss[..., None], self.wet[..., None], self.relief], axis=-1)
 
 
-def paint(head: HeadModel, shape: torch.Tensor, *, seed: int, size: int = TEXTURE_SIZE) -> Skin:
+def paint(
+    head: HeadModel,
+    shape: torch.Tensor,
+    *,
+    seed: int,
+    size: int = TEXTURE_SIZE,
+    complexion: Complexion = DEMO_COMPLEXION,
+) -> Skin:
     """The skin of one synthetic person.   shape: [300].  Deterministic in the seed; about 3 s."""
-    canvas = _Canvas(head, shape, seed, size)
+    canvas = _Canvas(head, shape, seed, size, complexion)
     _paint_face(canvas)
     _paint_hair(canvas)
     _paint_lips(canvas)
@@ -70,7 +95,7 @@ def paint(head: HeadModel, shape: torch.Tensor, *, seed: int, size: int = TEXTUR
 class _Canvas:
     """The texels that carry surface, as flat lists, while they are painted."""
 
-    def __init__(self, head: HeadModel, shape: torch.Tensor, seed: int, size: int) -> None:
+    def __init__(self, head: HeadModel, shape: torch.Tensor, seed: int, size: int, complexion: Complexion) -> None:
         vertices, joints = head.shaped(shape)  # [1, V, 3], [1, 5, 3]
         normals = vertex_normals(vertices, head.faces)[0]
         extent = torch.from_numpy(hair_extent(head, shape)).float()
@@ -87,9 +112,10 @@ class _Canvas:
         self.eye_centres = joints[0, 3:5].double().numpy()
         self.noise = Noise(seed)
         count = len(self.points)
-        self.albedo, self.relief = np.tile(_SKIN, (count, 1)), np.zeros((count, 3))
+        self.albedo, self.relief = np.tile(complexion.skin, (count, 1)), np.zeros((count, 3))
         self.gloss, self.wet = np.full(count, 0.28), np.full(count, 0.15)
         self.size = size
+        self.complexion = complexion
 
     def near(self, index: int, radius_m: float) -> np.ndarray:
         """(N,) bell of this radius round a landmark."""
@@ -103,8 +129,8 @@ class _Canvas:
         depth = self.points[:, 2] - outline[:, 2].mean()
         return _ramp(-distance / soft_m + 0.5) * (np.abs(depth) < 0.030)
 
-    def mix(self, colour: np.ndarray, amount: np.ndarray) -> None:
-        self.albedo += np.clip(amount, 0, 1)[:, None] * (colour - self.albedo)
+    def mix(self, colour: np.ndarray | tuple[float, float, float], amount: np.ndarray) -> None:
+        self.albedo += np.clip(amount, 0, 1)[:, None] * (np.asarray(colour) - self.albedo)
 
     def finished(self) -> Skin:
         """The lists as pictures, spread a little beyond the islands so that no seam shows."""
@@ -123,9 +149,9 @@ _REGIONS = ("face", "lips", "mouth", "teeth", "tongue", "neck", "eyes", "hair")
 
 
 def _paint_face(canvas: _Canvas) -> None:
-    points, noise = canvas.points, canvas.noise
+    points, noise, complexion = canvas.points, canvas.noise, canvas.complexion
     blotches = noise(points, 0.022, octaves=3)
-    warm = 0.20 + 0.16 * blotches
+    warm = 0.20 + 0.16 * complexion.blotches * blotches
     for index, radius, strength in (
         (4, 0.013, 0.42),
         (205, 0.017, 0.36),
@@ -135,26 +161,26 @@ def _paint_face(canvas: _Canvas) -> None:
         (152, 0.016, 0.15),
     ):  # nose tip, cheeks, ears, chin
         warm = warm + strength * canvas.near(index, radius)
-    canvas.mix(_BLOOD, 0.75 * np.clip(warm, 0, 1))
+    canvas.mix(complexion.blood, 0.75 * np.clip(warm, 0, 1))
     for index in (33, 133, 263, 362, 145, 374, 159, 386):  # thin skin round the eyes
         canvas.albedo *= 1 - 0.10 * canvas.near(index, 0.009)[:, None]
     canvas.albedo *= (1 + 0.05 * noise(points, 0.006, octaves=2) + 0.07 * noise(points, 0.0016, octaves=2))[:, None]
     freckles = _ramp((noise(points, 0.0035) - 0.62) / 0.2) * np.clip(
         sum(canvas.near(i, 0.025) for i in (6, 205, 425)), 0, 1
     )
-    canvas.albedo *= 1 - 0.12 * freckles[:, None]
+    canvas.albedo *= 1 - 0.12 * complexion.freckles * freckles[:, None]
     canvas.relief += 0.00011 * noise.gradient(points, 0.0020, octaves=2)
     shine = sum(
         canvas.near(index, radius) for index, radius in ((4, 0.010), (9, 0.016), (151, 0.022), (10, 0.02), (152, 0.010))
     )
-    canvas.gloss *= (1 + 0.8 * shine) * (1 + 0.25 * noise(points, 0.004, octaves=2))
+    canvas.gloss *= complexion.shine * (1 + 0.8 * shine) * (1 + 0.25 * noise(points, 0.004, octaves=2))
 
 
 def _paint_hair(canvas: _Canvas) -> None:
-    points, noise = canvas.points, canvas.noise
+    points, noise, complexion = canvas.points, canvas.noise, canvas.complexion
     strands = noise(points, (0.0011, 0.010, 0.0016), octaves=2)
     scalp = _ramp((canvas.region["hair"] + 0.10 * strands - 0.08) / 0.45)
-    canvas.mix(_HAIR, scalp * (0.94 + 0.06 * strands))
+    canvas.mix(complexion.hair, scalp * (0.94 + 0.06 * strands))
     canvas.albedo *= 1 + (0.35 * scalp * strands)[:, None]
     canvas.relief += (scalp * 0.00045)[:, None] * noise.gradient(points, (0.0014, 0.012, 0.002))
     canvas.gloss *= 1 - 0.45 * scalp
@@ -164,7 +190,7 @@ def _paint_hair(canvas: _Canvas) -> None:
         slanted[:, 0] -= side * 0.55 * slanted[:, 1]  # hairs lean outwards
         hairs = noise(slanted, (0.0006, 0.0050, 0.004), octaves=2)
         brow = canvas.inside(ring, grow_m=0.0012, soft_m=0.0045)
-        canvas.mix(_HAIR * 1.3, brow * np.clip(0.74 + 0.34 * hairs, 0, 1))
+        canvas.mix(_BROW_SHARE * np.array(complexion.hair), brow * np.clip(0.74 + 0.34 * hairs, 0, 1))
         canvas.relief += (brow * 0.0002)[:, None] * noise.gradient(slanted, (0.0012, 0.006, 0.004))
         canvas.gloss *= 1 - 0.5 * brow
     for ring in (RIGHT_EYE, LEFT_EYE):  # lashes and the dark of the lid's edge
@@ -172,7 +198,7 @@ def _paint_hair(canvas: _Canvas) -> None:
         edge = np.abs(_signed_distance(points[:, :2], outline[:, :2]))
         lash = np.exp(-0.5 * (edge / 0.0011) ** 2) * (canvas.region["eyes"] < 0.5)
         lash *= np.where(points[:, 1] > outline[:, 1].mean(), 0.85, 0.35) * (points[:, 2] > outline[:, 2].min() - 0.012)
-        canvas.mix(_HAIR, lash)
+        canvas.mix(complexion.hair, lash)
 
     beard = np.zeros(len(points))
     for index, radius in (
@@ -204,30 +230,32 @@ def _paint_hair(canvas: _Canvas) -> None:
     )
     beard *= canvas.region["mouth"] < 0.5
     dots = noise(points, 0.0009, octaves=2)
-    canvas.mix(_HAIR * 2.2, beard * np.clip(0.42 + 0.34 * dots, 0.05, 0.9))
-    canvas.relief += (beard * 0.00012)[:, None] * noise.gradient(points, 0.0012)
-    canvas.gloss *= 1 - 0.3 * beard
+    strength = complexion.beard
+    cover = beard * np.clip(strength * (0.42 + 0.34 * dots), 0.05 * min(strength, 1.0), 0.9)
+    canvas.mix(_BEARD_SHARE / max(strength, 1.0) * np.array(complexion.hair), cover)
+    canvas.relief += (strength * beard * 0.00012)[:, None] * noise.gradient(points, 0.0012)
+    canvas.gloss *= 1 - 0.3 * min(strength, 1.5) * beard
 
 
 def _paint_lips(canvas: _Canvas) -> None:
-    points, noise = canvas.points, canvas.noise
+    points, noise, complexion = canvas.points, canvas.noise, canvas.complexion
     lips = canvas.inside(OUTER_LIPS, soft_m=0.0022) * (canvas.region["teeth"] < 0.5) * (canvas.region["tongue"] < 0.5)
     lines = noise(points, (0.0011, 0.006, 0.004), octaves=2)
     middle = canvas.landmarks[[13, 14], 1].mean()
     tone = np.where(points[:, 1] > middle, 0.82, 1.0) * (1 + 0.10 * lines)
-    canvas.albedo += (0.88 * lips)[:, None] * (_LIP * tone[:, None] - canvas.albedo)
+    canvas.albedo += (0.88 * lips)[:, None] * (np.array(complexion.lip) * tone[:, None] - canvas.albedo)
     canvas.relief += (lips * 0.00018)[:, None] * noise.gradient(points, (0.0012, 0.006, 0.004))
     canvas.gloss += lips * 0.45
     canvas.wet += lips * 0.25
 
 
 def _paint_mouth(canvas: _Canvas) -> None:
-    points, noise = canvas.points, canvas.noise
+    points, noise, complexion = canvas.points, canvas.noise, canvas.complexion
     mouth = _ramp((canvas.region["mouth"] - 0.45) / 0.3)
     teeth, tongue = (_ramp((canvas.region[name] - 0.45) / 0.2) for name in ("teeth", "tongue"))
-    canvas.mix(_GUM * 0.8, mouth)
-    canvas.mix(_TOOTH, teeth)
-    canvas.mix(_TONGUE, tongue)
+    canvas.mix(0.8 * np.array(complexion.gum), mouth)
+    canvas.mix(complexion.tooth, teeth)
+    canvas.mix(complexion.tongue, tongue)
     canvas.albedo *= (1 + (0.12 * tongue * noise(points, 0.0014, octaves=2)) + 0.05 * teeth * noise(points, 0.004))[
         :, None
     ]
@@ -238,9 +266,9 @@ def _paint_mouth(canvas: _Canvas) -> None:
 
 
 def _paint_eyes(canvas: _Canvas) -> None:
-    points, noise = canvas.points, canvas.noise
+    points, noise, complexion = canvas.points, canvas.noise, canvas.complexion
     eyes = canvas.region["eyes"] > 0.5
-    canvas.albedo[eyes] = _SCLERA
+    canvas.albedo[eyes] = complexion.sclera
     canvas.relief[eyes] = 0
     canvas.gloss[eyes], canvas.wet[eyes] = 1.6, 1.0
     for centre in canvas.eye_centres:
@@ -254,9 +282,9 @@ def _paint_eyes(canvas: _Canvas) -> None:
         veins = _ramp((noise(points, (0.004, 0.0011, 0.0011), octaves=2) - 0.55) / 0.4) * _ramp(
             (radius - 0.006) / 0.004
         )
-        colours = _SCLERA * (1 - 0.16 * veins[:, None] * np.array([0.2, 1.0, 1.0]))
+        colours = np.array(complexion.sclera) * (1 - 0.16 * veins[:, None] * np.array([0.2, 1.0, 1.0]))
         colours = colours * (1 - 0.25 * _ramp((radius - 0.007) / 0.005))[:, None]
-        iris = _IRIS * (1 + 0.55 * spokes + 0.8 * _ramp((0.0042 - radius) / 0.0015))[:, None]
+        iris = np.array(complexion.iris) * (1 + 0.55 * spokes + 0.8 * _ramp((0.0042 - radius) / 0.0015))[:, None]
         iris = iris * (1 - 0.75 * _ramp((radius - 0.0047) / 0.0012))[:, None]  # the limbal ring
         colours += _ramp((_IRIS_RADIUS_M - radius) / 0.0006 + 0.5)[:, None] * (iris - colours)
         colours *= (1 - 0.97 * _ramp((_PUPIL_RADIUS_M - radius) / 0.0004 + 0.5))[:, None]
