@@ -52,8 +52,9 @@ def missing_noise(plate: NoiseLevel, drawn: NoiseLevel) -> NoiseLevel | None:
     """What has to be added to the drawn picture; None where that is nothing."""
     lacking = plate.covariance - drawn.covariance  # [bands, 3, 3]
     _, axes = np.linalg.eigh(lacking.sum(axis=0))  # [3, 3]: along these the channels are taken one by one
-    along = np.einsum("ci,bcd,di->bi", axes, lacking, axes) - LEAST_SIGMA**2
-    along = np.clip(along, 0.0, MOST_SIGMA**2)  # [bands, 3]
+    along = np.clip(np.einsum("ci,bcd,di->bi", axes, lacking, axes), 0.0, MOST_SIGMA**2)  # [bands, 3]
+    floor = LEAST_SIGMA**2 / np.maximum(along, 1e-12)
+    along = along * np.maximum(1.0 - floor**2, 0.0)  # sets in without a step and soon takes nothing away (Gao 1998)
     if not along.any():
         return None
     return NoiseLevel(np.einsum("ci,bi,di->bcd", axes, along, axes))
