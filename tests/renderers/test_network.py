@@ -14,7 +14,7 @@ from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.geometry import matte
 from dubplate_backend.renderers.neural_texture.inputs import base_picture, fill_mask, frame_features, window_indices
 from dubplate_backend.renderers.neural_texture.layers import Blur, ModulatedConv, blur_kernel, upsample
-from dubplate_backend.renderers.presets import DRAFT, preset
+from dubplate_backend.renderers.presets import DRAFT, HERO, STANDARD, Preset, preset
 from dubplate_shared.errors import InvalidInput
 from small_shot import TINY
 
@@ -98,9 +98,18 @@ def test_the_minibatch_deviation_tells_equal_samples_from_different_ones():
     assert minibatch_deviation(torch.randn(4, 2, 3, 3))[:, -1].min() > 0.1
 
 
+def parameters_of(size: Preset) -> int:
+    with torch.device("meta"):
+        return sum(tensor.numel() for tensor in Generator(size).parameters())
+
+
+def test_standard_is_of_the_papers_class_of_size():
+    assert abs(parameters_of(STANDARD) / 74.1e6 - 1) < 0.1, "StyleSync's FullGenerator, counted"
+    assert parameters_of(HERO) > parameters_of(STANDARD)
+
+
 def test_draft_is_sized_for_two_cores():
-    parameters = sum(tensor.numel() for tensor in Generator(DRAFT).parameters())
-    assert 6e6 < parameters < 12e6
+    assert 5e6 < parameters_of(DRAFT) < 8e6
     assert DRAFT.window == 5 and DRAFT.crop_size == 128
     assert preset("draft") is DRAFT
     with pytest.raises(InvalidInput, match="sketch"):
@@ -136,10 +145,10 @@ def test_a_filled_mask_continues_its_surroundings_and_shows_nothing_of_what_it_h
 
 
 def test_a_window_is_clamped_and_steps_over_frames_without_a_face():
-    usable = np.array([1, 1, 1, 0, 1, 1], bool)
-    assert window_indices(0, usable, 5) == (0, 0, 0, 1, 2)
-    assert window_indices(2, usable, 5) == (0, 1, 2, 2, 4)
-    assert window_indices(5, usable, 5) == (4, 4, 5, 5, 5)
+    usable, times = np.array([1, 1, 1, 0, 1, 1], bool), np.arange(6) / 25
+    assert window_indices(0, usable, times, 5) == (0, 0, 0, 1, 2)
+    assert window_indices(2, usable, times, 5) == (0, 1, 2, 2, 4)
+    assert window_indices(5, usable, times, 5) == (4, 4, 5, 5, 5)
 
 
 def test_the_matte_is_zero_outside_and_rises_inside():

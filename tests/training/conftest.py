@@ -12,6 +12,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
 from dubplate_backend.speech.sound import audio
+from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.training.dataset import ShotCrops, build_crops
 from dubplate_shared.progress import never
 from dubplate_shared.shot import Shot
@@ -46,3 +47,8 @@ def crops(small_shot: Shot, head: HeadModel, crops_folder: Path) -> ShotCrops:
         reference_choices=2,
         stop=never,
     )
+
+
+@pytest.fixture(scope="session")
+def layout(head: HeadModel) -> MipLayout:
+    return MipLayout.of(head, TINY.texture_size)

@@ -60,8 +60,8 @@ def test_without_a_consent_record_the_actor_says_so(small_shot, head, tmp_path):
     assert info.consent == {"status": "not recorded"} and "--consent" in said
 
 
-def test_the_losses_fall(crops):
-    trainer = Trainer(TINY, QUICK, seed=0, colours=torch.zeros(3, 64, 64))
+def test_the_losses_fall(crops, layout):
+    trainer = Trainer(TINY, QUICK, seed=0, colours=torch.zeros(3, 64, 64), layout=layout)
     sampler = WindowSampler([crops], window=5, batch=2, dropped=0.5, swapped=0.1, random=trainer.random)
     batch = sampler.draw()
     rows = [trainer.step(batch, share=0.0) for _ in range(30)]
@@ -74,23 +74,25 @@ def test_the_losses_fall(crops):
     assert all("features" in row and "adversarial" in row for row in judged if "discriminator" in row)
 
 
-def test_vgg_takes_the_stand_ins_place(crops):
+def test_vgg_takes_the_stand_ins_place(crops, layout):
     plan = {"features.0": (64, 3), "features.2": (64, 64)}
     from test_losses import vgg_state
 
     state = {name: tensor for name, tensor in vgg_state("vgg16").items() if name.startswith("features")}
     assert plan["features.0"] == state["features.0.weight"].shape[:2]
-    trainer = Trainer(TINY, QUICK, seed=0, colours=torch.zeros(3, 64, 64), vgg=VggWeights("vgg16", "0" * 64, state))
+    trainer = Trainer(
+        TINY, QUICK, seed=0, colours=torch.zeros(3, 64, 64), layout=layout, vgg=VggWeights("vgg16", "0" * 64, state)
+    )
     batch = WindowSampler([crops], window=5, batch=1, dropped=0.5, swapped=0.1, random=trainer.random).draw()
     row = trainer.step(batch, share=0.7)
     assert row["adversarial"] > 0
     assert row["vgg"] > 0 and not {"laplacian", "ssim", "features"} & row.keys()
 
 
-def test_region_weights_steer_what_is_learnt(crops):
+def test_region_weights_steer_what_is_learnt(crops, layout):
     def mouth_error(mouth: float) -> float:
         settings = replace(QUICK, mouth=mouth, lower_face=1.0, perceptual=0.0, texture=0.0)
-        trainer = Trainer(TINY, settings, seed=0, colours=torch.zeros(3, 64, 64))
+        trainer = Trainer(TINY, settings, seed=0, colours=torch.zeros(3, 64, 64), layout=layout)
         batch = WindowSampler([crops], window=5, batch=2, dropped=1.0, swapped=0.0, random=trainer.random).draw()
         for _ in range(25):
             trainer.step(batch, share=0.0)

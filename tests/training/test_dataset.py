@@ -136,6 +136,7 @@ def test_a_silent_shot_is_never_heard(crops):
 
 
 def test_unprojected_colours_drawn_again_are_near_what_was_filmed(crops, head):
+    from dubplate_backend.texture.mipmaps import MipLayout
     from dubplate_backend.texture.sampling import sample_texture
 
     frames = crops.frames(crops.train)
@@ -143,7 +144,7 @@ def test_unprojected_colours_drawn_again_are_near_what_was_filmed(crops, head):
     pictures = [(frames.rgb[i], frames.uv[i], face[i]) for i in range(len(crops.train))]
     texture, seen = unproject(pictures, head, 64)
     assert torch.isfinite(texture).all() and 0.1 < seen.float().mean() < 0.9
-    drawn = sample_texture(texture, frames.uv, face)
+    drawn = sample_texture(texture, frames.uv, face, MipLayout.of(head, 64))
     error = (drawn - frames.rgb).abs().mean(dim=1)[face].mean()
     mean_colour = frames.rgb.permute(0, 2, 3, 1)[face].mean(dim=0)
     flat = (frames.rgb - mean_colour[None, :, None, None]).abs().mean(dim=1)[face].mean()

@@ -10,6 +10,7 @@ from dubplate_backend.bench.stage import Stage
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
 from dubplate_backend.renderers.presets import DRAFT
+from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.training.dataset import WindowSampler, build_crops
 from dubplate_backend.training.settings import AdaptSettings
 from dubplate_backend.training.trainer import Trainer
@@ -35,7 +36,7 @@ def adapt(stage: Stage) -> list[Figure]:
             stop=never,
         )
     colours = torch.zeros(3, preset.texture_size, preset.texture_size)
-    trainer = Trainer(preset, settings, seed=0, colours=colours)
+    trainer = Trainer(preset, settings, seed=0, colours=colours, layout=MipLayout.of(stage.head, preset.texture_size))
     sampler = WindowSampler(
         [crops],
         window=preset.window,

@@ -8,8 +8,9 @@ from dubplate_backend.bench.figure import Figure, least_seconds
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.raster.fragments import fragments_from_ids
 from dubplate_backend.raster.rasterise import Backend, available_backends, rasterise, visible_faces
-from dubplate_backend.texture.neural_texture import NeuralTexture
-from dubplate_backend.texture.sampling import interpolate_uv
+from dubplate_backend.texture.mipmaps import MipLayout
+from dubplate_backend.texture.neural_texture import SIZE, NeuralTexture
+from dubplate_backend.texture.sampling import interpolate_uv, sample_texture
 
 SIZES = ((1, 256), (5, 256), (1, 512))
 """(pictures, px)"""
@@ -68,16 +69,19 @@ def _by_backend(label: str, times: dict[Backend, float]) -> list[Figure]:
 
 
 def _texture(stage: Stage, batch: int = 5, size: int = 256) -> list[Figure]:
-    """The neural texture on the head, beside torch's own sampler over all pixels of a texture stored by planes."""
+    """The neural texture on the head, mip levels and all, beside torch's bilinear sampler over all pixels of a texture
+    stored by planes.
+    """
     fragments = rasterise(stage.screen(batch, size), stage.head.faces, size, size)
     uv = interpolate_uv(fragments, stage.head.uv, stage.head.faces_uv)
     texture = NeuralTexture(generator=torch.Generator().manual_seed(0))
+    layout = MipLayout.of(stage.head, SIZE)
     planes = texture.texels.detach().contiguous()[None].requires_grad_()
     grid = uv * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0])
 
     def ours(backward: bool) -> None:
         texture.texels.grad = None
-        sampled = texture.sample(uv, fragments.covered)
+        sampled = sample_texture(texture.texels, uv, fragments.covered, layout)
         if backward:
             sampled.square().sum().backward()
 

@@ -47,6 +47,10 @@ class Renderer(Protocol):
         """Hash of all that fixes the bits of a frame besides shot, take and plates."""
         ...
 
+    def window(self, shot: Shot, frame: int) -> tuple[int, ...]:
+        """The frames of the take that `frame`'s pixels depend on, sorted."""
+        ...
+
     def frames_read(self, shot: Shot, frame: int) -> tuple[int, ...]:
         """The frames of track, take and plates that `frame`'s pixels depend on, sorted."""
         ...

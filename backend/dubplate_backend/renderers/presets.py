@@ -44,27 +44,27 @@ def _pyramid(*channels: int) -> tuple[tuple[int, int], ...]:
     return tuple((4 << level, count) for level, count in enumerate(channels))
 
 
-# draft: two CPU cores. About a sixth of StyleSync's width; see docs/decisions/0040.
+# draft: two CPU cores, and a prior of at most 15 MiB in half precision; see docs/decisions/0130.
 DRAFT = Preset(
     name="draft",
     crop_size=128,
-    channels=_pyramid(256, 256, 160, 80, 32, 16),
+    channels=_pyramid(160, 160, 160, 96, 32, 16),
     style_dim=256,
     mapping_layers=2,
     audio_width=16,
     discriminator_channels=_pyramid(128, 128, 96, 48, 24, 16),
 )
-# standard: StyleSync's FullGenerator at 256 px (systems table 1.1.2), channel multiplier 1 above 64 px.
+# standard: StyleSync's FullGenerator at 256 px, channel multiplier 2, as the paper's (docs/decisions/0130).
 STANDARD = Preset(
     name="standard",
     crop_size=256,
-    channels=_pyramid(512, 512, 512, 512, 256, 128, 64),
+    channels=_pyramid(512, 512, 512, 512, 512, 256, 128),
     style_dim=512,
     mapping_layers=8,
     audio_width=32,
-    discriminator_channels=_pyramid(512, 512, 512, 512, 256, 128, 64),
+    discriminator_channels=_pyramid(512, 512, 512, 512, 512, 256, 128),
 )
-# hero: the full width of StyleSync, and one level more.
+# hero: one level more, and the paper's one texel a pixel.
 HERO = Preset(
     name="hero",
     crop_size=512,

@@ -57,10 +57,8 @@ class FrameKeys:
 
     def key(self, frame: int) -> str:
         """Hex SHA-256. Raises InvalidInput outside the shot."""
-        index = self._shot.index(frame)
-        reach = self._renderer.preset.window // 2
-        rows = slice(max(0, index - reach), index + reach + 1)
-        has_face = bool(self._shot.track.confidence[index] > 0)
+        has_face = bool(self._shot.track.confidence[self._shot.index(frame)] > 0)
+        rows = self._shot.indices(self._renderer.window(self._shot, frame)) if has_face else []
         read = self._renderer.frames_read(self._shot, frame) if has_face else (frame,)
         curves = {
             "expression": self._take.expression[rows],

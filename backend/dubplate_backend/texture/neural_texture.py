@@ -2,9 +2,7 @@
 """The actor's neural texture.  Source: Thies et al. 2019, Deferred Neural Rendering; Dubbing for Everyone, sec. 3."""
 
 import torch
-from torch import Generator, Tensor, nn
-
-from dubplate_backend.texture.sampling import sample_texture
+from torch import Generator, nn
 
 CHANNELS = 16
 """Dubbing for Everyone, section 3: the first three are regularised towards colour."""
@@ -30,11 +28,3 @@ class NeuralTexture(nn.Module):
         super().__init__()
         start = torch.randn((size, size, channels), generator=generator) * _INITIAL_DEVIATION  # [S, S, C]
         self.texels = nn.Parameter(start.permute(2, 0, 1))  # [C, S, S]
-
-    def sample(self, uv: Tensor, covered: Tensor) -> Tensor:
-        """Features at every pixel, bilinear between texels.
-
-        uv: [B, H, W, 2], 0..1, v up (`interpolate_uv`).   covered: [B, H, W] bool, where the head is seen.
-        Returns [B, C, H, W] in channels_last memory; zero where not covered.  Differentiable to the texels and to uv.
-        """
-        return sample_texture(self.texels, uv, covered)

@@ -1,127 +1,230 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bilinear texture look-up on the CPU, with gradients.
+"""The kernels of texture look-up on the CPU; `sampling` holds the reference.
 
-A texel's channels lie side by side, so a look-up touches four short runs of memory; pixels that see no surface cost
-nothing.  Threads share out the pixels forward, and the texture's rows backward: every texel sums its pixels in their
-order, so the gradient does not depend on how many threads there are.
+A texel's channels lie side by side, so a look-up touches short runs of memory; pixels that see no surface cost nothing.
+Threads share the pixels forward and the channels backward: every texel sums its pixels in their order, so neither
+values nor gradients depend on how many threads there are.
 """
 
 from typing import Any
 
 import numba
+import numpy as np
 import torch
 from numpy import ndarray
+from scipy import sparse
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dubplate_backend.raster.threads import in_threads, ranges
+from dubplate_backend.texture.mipmaps import LEVELS, MipLayout
+from dubplate_backend.texture.sampling import FARTHEST, Footprints
 
+_LEAST_ROWS = 64
 _LEAST_PIXELS = 16384
-_LEAST_ROWS = 32
+_LEAST_CHANNELS = 4
 """Shares of less are not worth a thread."""
 
 
-class NumbaSampling(torch.autograd.Function):
-    """texels: [S, S, C], uv: [P, 2], covered: [P] bool, all contiguous on the CPU.   Returns [P, C]."""
+class SparseProduct(torch.autograd.Function):
+    """A constant sparse matrix times texels.  texels: [M, C] contiguous.   Returns [N, C]."""
 
     @staticmethod
-    def forward(ctx: Any, texels: Tensor, uv: Tensor, covered: Tensor) -> Tensor:
-        ctx.save_for_backward(texels, uv, covered)
-        values = torch.zeros((len(uv), texels.shape[-1]), dtype=texels.dtype)
-        arrays = texels.detach().numpy(), uv.detach().numpy(), covered.numpy(), values.numpy()
-        in_threads(lambda share: _look_up(*arrays, *share), ranges(len(uv), _LEAST_PIXELS))
+    def forward(ctx: Any, texels: Tensor, matrix: sparse.csr_array, transposed: sparse.csr_array) -> Tensor:
+        ctx.transposed = transposed
+        return _product(matrix, texels)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _product(ctx.transposed, gradient.contiguous()), None, None
+
+
+class LookUp(torch.autograd.Function):
+    """levels: [N, C] contiguous.   Returns [P, C]."""
+
+    @staticmethod
+    def forward(ctx: Any, levels: Tensor, seen: Footprints) -> Tensor:
+        ctx.seen, ctx.count = seen, len(levels)
+        values = torch.zeros((len(seen.first), levels.shape[1]), dtype=levels.dtype)
+        arrays = levels.detach().numpy(), *_arrays(seen), values.numpy()
+        in_threads(lambda share: _look_up(*arrays, *share), ranges(len(values), _LEAST_PIXELS))
         return values
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        texels, uv, covered = ctx.saved_tensors
-        arrays = texels.detach().numpy(), uv.detach().numpy(), covered.numpy(), gradient.contiguous().numpy()
-        to_texels = to_uv = None
-        if ctx.needs_input_grad[0]:
-            to_texels = torch.zeros_like(texels)
-            into = to_texels.numpy()
-            in_threads(lambda share: _give_back(*arrays[1:], into, *share), ranges(len(texels), _LEAST_ROWS))
-        if ctx.needs_input_grad[1]:
-            to_uv = torch.zeros_like(uv)
-            slopes = to_uv.numpy()
-            in_threads(lambda share: _slopes(*arrays, slopes, *share), ranges(len(uv), _LEAST_PIXELS))
-        return to_texels, to_uv, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        levels = torch.zeros((ctx.count, gradient.shape[1]), dtype=gradient.dtype)
+        arrays = gradient.contiguous().numpy(), *_arrays(ctx.seen), levels.numpy()
+        in_threads(lambda share: _give_back(*arrays, *share), ranges(gradient.shape[1], _LEAST_CHANNELS))
+        return levels, None
+
+
+def footprints(uv: Tensor, covered: Tensor, layout: MipLayout) -> Footprints:
+    """uv: [B, H, W, 2].   covered: [B, H, W] bool."""
+    count = covered.numel()
+    first, stride = torch.zeros((count, 2), dtype=torch.int64), torch.zeros((count, 2), dtype=torch.int64)
+    weight = torch.zeros((count, 2, 4), dtype=uv.dtype)
+    places = uv.detach().contiguous().numpy()
+    charts = np.empty(covered.shape, np.int16)
+    shares = ranges(len(covered), max(1, _LEAST_PIXELS // covered[0].numel()))
+    in_threads(lambda share: _charts(places, covered.contiguous().numpy(), layout.labels, charts, *share), shares)
+    outputs = first.numpy(), stride.numpy(), weight.numpy()
+    in_threads(lambda share: _footprints(places, charts, layout.blocks, layout.size, *outputs, *share), shares)
+    return Footprints(first, stride, weight)
+
+
+def _arrays(seen: Footprints) -> tuple[ndarray, ndarray, ndarray]:
+    return seen.first.numpy(), seen.stride.numpy(), seen.weight.numpy()
+
+
+def _product(matrix: sparse.csr_array, dense: Tensor) -> Tensor:
+    product = torch.empty((matrix.shape[0], dense.shape[1]), dtype=dense.dtype)
+    arrays = matrix.indptr, matrix.indices, matrix.data, dense.detach().numpy(), product.numpy()
+    in_threads(lambda share: _multiply(*arrays, *share), ranges(len(product), _LEAST_ROWS))
+    return product
 
 
 @numba.njit(cache=True, nogil=True)
-def _beside(position: float, size: int) -> tuple[int, int, float]:
-    """Both texels beside a position counted in texels, and the second's share.
-
-    Beyond the texture, and where it is not a number, the border repeats.
-    """
-    if not position > 0.0:
-        return 0, 0, 0.0
-    if position >= size - 1:
-        return size - 1, size - 1, 0.0
-    first = int(position)
-    return first, first + 1, position - first
-
-
-@numba.njit(cache=True, nogil=True)
-def _look_up(texels: ndarray, uv: ndarray, covered: ndarray, values: ndarray, start: int, end: int) -> None:
-    """Writes values[start:end]."""
-    size, channels = texels.shape[0], texels.shape[2]
-    real = texels.dtype.type
-    for pixel in range(start, end):
-        if not covered[pixel]:
-            continue
-        left, right, x = _beside(uv[pixel, 0] * size - 0.5, size)
-        top, bottom, y = _beside((1.0 - uv[pixel, 1]) * size - 0.5, size)
-        a, b = real((1.0 - x) * (1.0 - y)), real(x * (1.0 - y))
-        c, d = real((1.0 - x) * y), real(x * y)
-        for channel in range(channels):
-            upper = a * texels[top, left, channel] + b * texels[top, right, channel]
-            lower = c * texels[bottom, left, channel] + d * texels[bottom, right, channel]
-            values[pixel, channel] = upper + lower
-
-
-@numba.njit(cache=True, nogil=True)
-def _give_back(uv: ndarray, covered: ndarray, gradient: ndarray, into: ndarray, first_row: int, end_row: int) -> None:
-    """Adds every pixel's gradient to the texels of rows [first_row, end_row) that it read."""
-    size, channels = into.shape[0], into.shape[2]
-    real = into.dtype.type
-    for pixel in range(uv.shape[0]):
-        if not covered[pixel]:
-            continue
-        top, bottom, y = _beside((1.0 - uv[pixel, 1]) * size - 0.5, size)
-        if bottom < first_row or top >= end_row:
-            continue
-        left, right, x = _beside(uv[pixel, 0] * size - 0.5, size)
-        if first_row <= top < end_row:
-            near, far = real((1.0 - x) * (1.0 - y)), real(x * (1.0 - y))
-            for channel in range(channels):
-                into[top, left, channel] += near * gradient[pixel, channel]
-                into[top, right, channel] += far * gradient[pixel, channel]
-        if first_row <= bottom < end_row:
-            near, far = real((1.0 - x) * y), real(x * y)
-            for channel in range(channels):
-                into[bottom, left, channel] += near * gradient[pixel, channel]
-                into[bottom, right, channel] += far * gradient[pixel, channel]
-
-
-@numba.njit(cache=True, nogil=True)
-def _slopes(
-    texels: ndarray, uv: ndarray, covered: ndarray, gradient: ndarray, slopes: ndarray, start: int, end: int
+def _multiply(
+    starts: ndarray, columns: ndarray, weights: ndarray, dense: ndarray, product: ndarray, first: int, end: int
 ) -> None:
-    """Writes the gradient to uv of pixels [start, end).  It is zero beyond the texture, where the border repeats."""
-    size, channels = texels.shape[0], texels.shape[2]
+    """Writes product[first:end]."""
+    real = dense.dtype.type
+    for row in range(first, end):
+        product[row] = real(0.0)
+        for entry in range(starts[row], starts[row + 1]):
+            weight, column = real(weights[entry]), columns[entry]
+            for channel in range(dense.shape[1]):
+                product[row, channel] += weight * dense[column, channel]
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(
+    levels: ndarray, first: ndarray, stride: ndarray, weight: ndarray, values: ndarray, start: int, end: int
+) -> None:
+    """Writes values[start:end]."""
     for pixel in range(start, end):
-        if not covered[pixel]:
-            continue
-        left, right, x = _beside(uv[pixel, 0] * size - 0.5, size)
-        top, bottom, y = _beside((1.0 - uv[pixel, 1]) * size - 0.5, size)
-        along_u = along_v = 0.0
-        for channel in range(channels):
-            a, b = texels[top, left, channel], texels[top, right, channel]
-            c, d = texels[bottom, left, channel], texels[bottom, right, channel]
-            given = gradient[pixel, channel]
-            along_u += given * ((1.0 - y) * (b - a) + y * (d - c))
-            along_v += given * ((1.0 - x) * (c - a) + x * (d - b))
-        slopes[pixel, 0] = along_u * size
-        slopes[pixel, 1] = -along_v * size  # v is up, rows go down
+        for side in range(2):
+            a, b = weight[pixel, side, 0], weight[pixel, side, 1]
+            c, d = weight[pixel, side, 2], weight[pixel, side, 3]
+            if a + b + c + d == 0.0:
+                continue
+            upper = first[pixel, side]
+            lower = upper + stride[pixel, side]
+            for channel in range(levels.shape[1]):
+                values[pixel, channel] += (
+                    a * levels[upper, channel]
+                    + b * levels[upper + 1, channel]
+                    + c * levels[lower, channel]
+                    + d * levels[lower + 1, channel]
+                )
+
+
+@numba.njit(cache=True, nogil=True)
+def _give_back(
+    gradient: ndarray, first: ndarray, stride: ndarray, weight: ndarray, levels: ndarray, start: int, end: int
+) -> None:
+    """Adds every pixel's gradient, channels [start, end), to the texels that it read."""
+    for pixel in range(len(first)):
+        for side in range(2):
+            a, b = weight[pixel, side, 0], weight[pixel, side, 1]
+            c, d = weight[pixel, side, 2], weight[pixel, side, 3]
+            if a + b + c + d == 0.0:
+                continue
+            upper = first[pixel, side]
+            lower = upper + stride[pixel, side]
+            for channel in range(start, end):
+                given = gradient[pixel, channel]
+                levels[upper, channel] += a * given
+                levels[upper + 1, channel] += b * given
+                levels[lower, channel] += c * given
+                levels[lower + 1, channel] += d * given
+
+
+@numba.njit(cache=True, nogil=True)
+def _cell(position: float, count: int) -> int:
+    """The cell of 0..1 cut into `count`; what is no number lies at 0."""
+    if not position > 0.0:
+        return 0
+    return min(int(min(position, 1.0) * count), count - 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _charts(uv: ndarray, covered: ndarray, labels: ndarray, charts: ndarray, start: int, end: int) -> None:
+    """Writes the chart that each pixel of pictures [start, end) sees, -1 where nothing is seen."""
+    cells = len(labels)
+    for picture in range(start, end):
+        for row in range(covered.shape[1]):
+            for column in range(covered.shape[2]):
+                if covered[picture, row, column]:
+                    u, v = _place(uv[picture, row, column])
+                    charts[picture, row, column] = labels[_cell(v, cells), _cell(u, cells)]
+                else:
+                    charts[picture, row, column] = -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(uv: ndarray) -> tuple[float, float]:
+    """Right and down, 0..1; what is no number lies at 0, 0."""
+    u, v = np.float64(uv[0]), 1.0 - np.float64(uv[1])
+    return (u if u == u else 0.0), (v if v == v else 1.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _squared_step(uv: ndarray, charts: ndarray, row: int, column: int, down: int, across: int) -> float:
+    """Squared way in uv to the nearer neighbour of the same chart, along rows or columns; FARTHEST where none is."""
+    nearest = FARTHEST
+    for side in (-1, 1):
+        y, x = row + side * down, column + side * across
+        if 0 <= y < charts.shape[0] and 0 <= x < charts.shape[1] and charts[y, x] == charts[row, column]:
+            along_u = np.float64(uv[y, x, 0]) - np.float64(uv[row, column, 0])
+            along_v = np.float64(uv[y, x, 1]) - np.float64(uv[row, column, 1])
+            nearest = min(nearest, along_u * along_u + along_v * along_v)
+    return nearest
+
+
+@numba.njit(cache=True, nogil=True)
+def _footprints(
+    uv: ndarray,
+    charts: ndarray,
+    blocks: ndarray,
+    size: int,
+    first: ndarray,
+    stride: ndarray,
+    weight: ndarray,
+    start: int,
+    end: int,
+) -> None:
+    """Writes the pixels of pictures [start, end)."""
+    height, width = charts.shape[1], charts.shape[2]
+    for picture in range(start, end):
+        for row in range(height):
+            for column in range(width):
+                chart = charts[picture, row, column]
+                if chart < 0:
+                    continue
+                below = _squared_step(uv[picture], charts[picture], row, column, 1, 0)
+                beside = _squared_step(uv[picture], charts[picture], row, column, 0, 1)
+                below = beside if below >= FARTHEST else below
+                beside = below if beside >= FARTHEST else beside
+                level = 0.0
+                if below < FARTHEST and (below + beside) * size * size > 2.0:
+                    level = min(0.5 * np.log2(0.5 * (below + beside) * size * size), LEVELS - 1.0)
+                fine = min(int(level), LEVELS - 2)
+                u, v = _place(uv[picture, row, column])
+                pixel = (picture * height + row) * width + column
+                for side in range(2):
+                    share = level - fine if side else 1.0 - (level - fine)
+                    scale = np.float64(size >> (fine + side))
+                    block = blocks[chart, fine + side]
+                    x = min(max(u * scale - 0.5 - block[1], 0.0), block[3] - 1.0)
+                    y = min(max(v * scale - 0.5 - block[2], 0.0), block[4] - 1.0)
+                    i, j = min(int(x), block[3] - 2), min(int(y), block[4] - 2)
+                    x, y = x - i, y - j
+                    first[pixel, side] = block[0] + j * block[3] + i
+                    stride[pixel, side] = block[3]
+                    weight[pixel, side, 0] = (1.0 - x) * (1.0 - y) * share
+                    weight[pixel, side, 1] = x * (1.0 - y) * share
+                    weight[pixel, side, 2] = (1.0 - x) * y * share
+                    weight[pixel, side, 3] = x * y * share

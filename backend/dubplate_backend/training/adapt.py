@@ -24,6 +24,7 @@ from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
 from dubplate_backend.renderers.neural_texture.weights import save_weights
 from dubplate_backend.renderers.presets import Preset
 from dubplate_backend.speech.sound import audio
+from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.training import plots
 from dubplate_backend.training.checkpoint import STATE, load_checkpoint, save_checkpoint
 from dubplate_backend.training.dataset import (
@@ -118,7 +119,8 @@ def adapt(
     started = clock()
     work = out.parent / f"{out.name}.work"
     crops = _crops(shots, work, head, preset, settings, progress, stop)
-    trainer = Trainer(preset, settings, seed=seed, colours=_first_colours(crops, head, preset), vgg=vgg)
+    layout = MipLayout.of(head, preset.texture_size)
+    trainer = Trainer(preset, settings, seed=seed, colours=_first_colours(crops, head, preset), layout=layout, vgg=vgg)
     checkpoint = work / f"checkpoint-{_run_key(shots, preset, settings, seed, vgg)}"
     rows: list[plots.LossRow] = []
     elapsed_before = 0.0
@@ -305,7 +307,7 @@ def _leave_pictures(
         filmed = batch.frames.rgb.unflatten(0, (-1, trainer.preset.window))[:, centre]
         truth.append(filmed)
         drawn.append(torch.where(mask, trainer.draw(batch)[:, centre], filmed))
-        base.append(prepare(batch, trainer.average_texels, trainer.preset.window).base[:, centre])
+        base.append(prepare(batch, trainer.average_texels, trainer.layout, trainer.preset.window).base[:, centre])
     plots.picture_grid(
         folder / "held_out.png",
         [

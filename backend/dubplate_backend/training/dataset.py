@@ -91,7 +91,7 @@ class ShotCrops:
         usable = self.usable.copy()
         if index in self.train:
             usable[self.held_out] = False
-        return np.array(window_indices(index, usable, size), np.intp)
+        return np.array(window_indices(index, usable, self.shot.track.time, size), np.intp)
 
     def mouth_opening(self) -> npt.NDArray[np.float64]:
         """(T,) filmed lip gap."""

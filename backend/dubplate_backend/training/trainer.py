@@ -15,6 +15,7 @@ from dubplate_backend.renderers.neural_texture.discriminator import Discriminato
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.inputs import base_picture, frame_features
 from dubplate_backend.renderers.presets import Preset
+from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.texture.neural_texture import NeuralTexture
 from dubplate_backend.texture.sampling import sample_texture
 from dubplate_backend.training import losses
@@ -42,10 +43,17 @@ class Trainer:
     """Everything that changes in training. `random` draws the batches; the networks start from `seed`."""
 
     def __init__(
-        self, preset: Preset, settings: AdaptSettings, *, seed: int, colours: Tensor, vgg: VggWeights | None = None
+        self,
+        preset: Preset,
+        settings: AdaptSettings,
+        *,
+        seed: int,
+        colours: Tensor,
+        layout: MipLayout,
+        vgg: VggWeights | None = None,
     ) -> None:
-        """colours: [3, R, R] -1..1, the first three channels that the texture starts from."""
-        self.preset, self.settings = preset, settings
+        """colours: [3, R, R] -1..1, the first three channels that the texture starts from.  layout: of R texels."""
+        self.preset, self.settings, self.layout = preset, settings, layout
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.generator = Generator(preset)
@@ -77,7 +85,7 @@ class Trainer:
         judging = share >= settings.adversarial_from and self.iteration % settings.adversarial_interval == 0
         heeded = min(max((share - settings.adversarial_from - HEAD_START) / RAMP, 0.0), 1.0)
         adversarial = heeded if judging else 0.0
-        prepared = prepare(batch, self.texture.texels, self.preset.window)
+        prepared = prepare(batch, self.texture.texels, self.layout, self.preset.window)
         drawn = self.generator(prepared.features, prepared.base, batch.mel, batch.heard).flatten(0, 1)  # [N, 3, S, S]
         pasted = torch.where(frames.has(MASK)[:, None], drawn, frames.rgb)  # what a composite would show
         terms = {
@@ -107,7 +115,7 @@ class Trainer:
     @torch.no_grad()
     def draw(self, batch: Batch) -> Tensor:
         """What the averaged weights draw: [B, T, 3, S, S]."""
-        prepared = prepare(batch, self.average_texels, self.preset.window)
+        prepared = prepare(batch, self.average_texels, self.layout, self.preset.window)
         return self.average(prepared.features, prepared.base, batch.mel, batch.heard)
 
     def _perceptual(self, drawn: Tensor, target: Tensor) -> list[tuple[str, float, Tensor]]:
@@ -174,11 +182,11 @@ class Trainer:
         return {"drawing": self.drawing, "judging": self.judging}
 
 
-def prepare(batch: Batch, texels: Tensor, window: int) -> Prepared:
+def prepare(batch: Batch, texels: Tensor, layout: MipLayout, window: int) -> Prepared:
     """Sample the texture and stack the generator's input."""
     frames = batch.frames
     face, mask = frames.has(FACE), frames.has(MASK)
-    sampled = sample_texture(texels, frames.uv, face)
+    sampled = sample_texture(texels, frames.uv, face, layout)
     base = base_picture(frames.rgb, frames.filled, sampled, face, mask)
     features = frame_features(base, sampled, mask, batch.reference)
     return Prepared(features.unflatten(0, (-1, window)), base.unflatten(0, (-1, window)), sampled)

@@ -13,7 +13,6 @@ from dubplate_backend.renderers.neural_texture.layers import EqualisedLinear
 from dubplate_backend.renderers.presets import Preset
 
 SLOPE = 0.01  # StyleSync's audio encoder
-GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,10 @@ TABLE = (
 class AudioBlock(nn.Module):
     """Convolution, group normalisation, LeakyReLU, with the input added before the last where `residual`."""
 
-    def __init__(self, inputs: int, outputs: int, row: Row) -> None:
+    def __init__(self, inputs: int, outputs: int, row: Row, groups: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, row.kernel, row.stride, row.padding)
-        self.norm = nn.GroupNorm(min(GROUPS, outputs // 2), outputs)
+        self.norm = nn.GroupNorm(groups, outputs)
         self.residual = row.residual
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,10 +54,12 @@ class AudioEncoder(nn.Module):
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
-        blocks, channels = [], 1
+        blocks, channels, width = [], 1, preset.audio_width
         for row in TABLE:
-            blocks.append(AudioBlock(channels, row.width * preset.audio_width, row))
-            channels = row.width * preset.audio_width
+            blocks.append(
+                AudioBlock(channels, row.width * width, row, groups=width)
+            )  # StyleSync: 32 at its width of 32
+            channels = row.width * width
         self.blocks = nn.Sequential(*blocks)
         self.code = EqualisedLinear(channels, preset.style_dim)
         self.no_sound = nn.Parameter(torch.zeros(preset.style_dim))

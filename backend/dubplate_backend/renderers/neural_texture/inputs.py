@@ -16,6 +16,8 @@ from torch import Tensor
 from dubplate_backend.renderers.neural_texture.geometry import Bool
 
 SMALLEST_FILL = 4  # px: the coarsest level of the fill
+FRAME_APART_S = 0.04  # the paper's 25 frames a second: what T frames span, and what they hear, is the same at any rate
+SAME_TIME_S = 1e-4  # times closer than this are one: presentation times are rounded to their clock's ticks
 
 
 def to_signed(picture: Tensor) -> Tensor:
@@ -66,16 +68,27 @@ def _normalised(
     return np.where(weight[..., None] > 1e-6, divided, otherwise).astype(np.float32)
 
 
-def window_indices(index: int, usable: npt.NDArray[np.bool_], window: int) -> tuple[int, ...]:
-    """The `window` frames around `index`, clamped to the shot; one without a face gives way to the nearest usable
-    frame on the way to the centre.  usable: (T,) bool.
+def window_indices(
+    index: int, usable: npt.NDArray[np.bool_], times: npt.NDArray[np.float64], window: int
+) -> tuple[int, ...]:
+    """The `window` frames around `index` that lie nearest to FRAME_APART_S apart, clamped to the shot.
+
+    At 25 frames a second they are neighbours; at 50 every second one; at 24 neighbours again. One without a face gives
+    way to the nearest usable frame on the way to the centre.  usable: (T,) bool.  times: (T,) seconds, rising.
     """
     half = window // 2
     members = []
     for offset in range(-half, half + 1):
         step = (offset > 0) - (offset < 0)
-        member = min(max(index + offset, 0), len(usable) - 1)
+        member = _nearest(times, times[index] + offset * FRAME_APART_S, toward=index)
         while member != index and not usable[member]:
             member -= step
         members.append(member)
     return tuple(members)
+
+
+def _nearest(times: npt.NDArray[np.float64], time_s: float, *, toward: int) -> int:
+    """The frame shown nearest to `time_s`; of two as near, the one nearer to `toward`."""
+    after = int(np.searchsorted(times, time_s))
+    beside = [at for at in (after - 1, after) if 0 <= at < len(times)]
+    return min(beside, key=lambda at: (round(abs(times[at] - time_s) / SAME_TIME_S), abs(at - toward)))

@@ -20,8 +20,8 @@ DEMODULATION_EPSILON = 1e-8
 
 
 def activate(x: Tensor) -> Tensor:
-    """LeakyReLU with StyleGAN2's gain."""
-    return F.leaky_relu(x, SLOPE) * GAIN
+    """LeakyReLU. Its gain is taken from what goes in, where it costs nothing: GAIN * f(x) = f(GAIN * x)."""
+    return F.leaky_relu(x, SLOPE)
 
 
 def blur_kernel(gain: float = 1.0) -> Tensor:
@@ -63,7 +63,8 @@ class EqualisedLinear(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.linear(x, self.weight * self.scale, self.bias * self.rate)
+        gain = GAIN if self.activation else 1.0
+        y = F.linear(x, self.weight * (gain * self.scale), self.bias * (gain * self.rate))
         return activate(y) if self.activation else y
 
 
@@ -85,17 +86,27 @@ class EqualisedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.blur is not None:
             x = self.blur(x)
-        y = F.conv2d(x, self.weight * self.scale, self.bias, stride=self.stride, padding=self.padding)
+        gain = GAIN if self.activation else 1.0
+        bias = None if self.bias is None else gain * self.bias
+        y = F.conv2d(x, self.weight * (gain * self.scale), bias, stride=self.stride, padding=self.padding)
         return activate(y) if self.activation else y
 
 
 class ModulatedConv(nn.Module):
-    """Convolution whose input channels are scaled by a style, demodulated to unit variance (eq. 1-3); `up` doubles
-    the resolution by a transposed convolution and the [1, 3, 3, 1] filter.
+    """Convolution whose input channels are scaled by a style, demodulated to a deviation of `gain` (eq. 1-3); `up`
+    doubles the resolution by a transposed convolution and the [1, 3, 3, 1] filter.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, style_dim: int, *, up: bool = False, demodulate: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        style_dim: int,
+        *,
+        up: bool = False,
+        demodulate: bool = True,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
@@ -104,6 +115,7 @@ class ModulatedConv(nn.Module):
         self.blur = Blur((1, 1), gain=4.0) if up else None  # 4: the zeros inserted between samples
         self.padding = 0 if up else kernel // 2
         self.demodulate = demodulate
+        self.gain = gain
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x: [B, C, H, W].  w: [B, style_dim].  Returns [B, C', H', W']."""
@@ -116,7 +128,7 @@ class ModulatedConv(nn.Module):
             y = F.conv2d(x, weight, padding=self.padding)
         if self.demodulate:
             energy = style.square() @ weight.square().sum(dim=(2, 3)).T  # [B, C']
-            y = y * torch.rsqrt(energy + DEMODULATION_EPSILON)[:, :, None, None]
+            y = y * (self.gain * torch.rsqrt(energy + DEMODULATION_EPSILON))[:, :, None, None]
         return y
 
 
@@ -129,13 +141,13 @@ class StyledConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, style_dim: int, *, up: bool = False) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, outputs, 3, style_dim, up=up)
+        self.conv = ModulatedConv(inputs, outputs, 3, style_dim, up=up, gain=GAIN)
         self.skip_gain = nn.Parameter(torch.ones(1))
         self.bias = nn.Parameter(torch.zeros(1, 2 * outputs, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor) -> Tensor:
-        y = torch.cat((self.conv(x, w), self.skip_gain * skip), dim=1)  # [B, 2C, H, W]
-        return activate(y + self.bias)
+        y = torch.cat((self.conv(x, w), (GAIN * self.skip_gain) * skip), dim=1)  # [B, 2C, H, W]
+        return activate(y + GAIN * self.bias)
 
 
 class ToRGB(nn.Module):

@@ -37,7 +37,8 @@ from dubplate_backend.renderers.neural_texture.weights import load_weights
 from dubplate_backend.renderers.presets import Preset, preset
 from dubplate_backend.speech.mel import BANDS, WINDOW_COLUMNS, mel, mel_window
 from dubplate_backend.speech.sound import audio
-from dubplate_backend.texture.sampling import sample_texture
+from dubplate_backend.texture.mipmaps import MipLayout
+from dubplate_backend.texture.sampling import mip_levels, sample_levels
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import sha256_arrays
@@ -46,7 +47,7 @@ from dubplate_shared.shot import Shot
 from dubplate_shared.take import TRACKED, Take
 
 NAME = "neural_texture"
-VERSION = 1  # raised when the same weights would draw other bits
+VERSION = 2  # raised when the same weights would draw other bits
 PREPARING_THREADS = 1  # one frame's geometry is too small to share among threads
 FEATHER = 0.06  # of the crop: how far the matte ramps inside its support
 DRAWN_MARGIN = 0.03  # of the crop: soft skin beside the filmed or drawn mouth region that is redrawn with it
@@ -72,6 +73,8 @@ class NeuralTextureRenderer:
         self.preset = preset
         self.head = head
         self._texels = texels
+        self._layout = MipLayout.of(head, preset.texture_size)
+        self._levels = mip_levels(texels, self._layout)  # [N, C]
         self._generator = generator
         self._geometry = HeadGeometry(head, preset.crop_size)
         self._plan: tuple[Shot, _Plan] | None = None  # of the last shot asked for
@@ -98,6 +101,11 @@ class NeuralTextureRenderer:
             "matte": [FEATHER, DRAWN_MARGIN],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def window(self, shot: Shot, frame: int) -> tuple[int, ...]:
+        """The frames whose take `frame` depends on."""
+        members = self._planned(shot).window(shot.index(frame))
+        return tuple(sorted({shot.info.first_frame + index for index in members}))
 
     def frames_read(self, shot: Shot, frame: int) -> tuple[int, ...]:
         """Frames whose track, take or plate `frame` depends on: its window and that window's references."""
@@ -167,7 +175,7 @@ class NeuralTextureRenderer:
             eyes=None if take.eyes is None else take.eyes[index],
         )
         face, inside = torch.from_numpy(view.face)[None], torch.from_numpy(mask)[None]
-        texels = sample_texture(self._texels, torch.from_numpy(view.uv)[None], face)
+        texels = sample_levels(self._levels, torch.from_numpy(view.uv)[None], face, self._layout)
         base = base_picture(_planes(rgb), _planes(fill_mask(rgb, mask)), texels, face, inside)
         features = frame_features(base, texels, inside, _planes(crops[reference]))
         drawn = grow(was.regions["redraw"] | view.regions["redraw"], round(DRAWN_MARGIN * size))
@@ -214,6 +222,7 @@ class _Plan:
     """What of a shot each frame needs, from the filmed track alone."""
 
     usable: npt.NDArray[np.bool_]  # [T]
+    times: npt.NDArray[np.float64]  # [T] seconds
     references: npt.NDArray[np.intp]  # [T]
     rest: npt.NDArray[np.float32]  # (100,) the expression of the redraw mask
     size: int
@@ -224,10 +233,12 @@ class _Plan:
         if not usable.any():
             raise InvalidInput(f"Shot {shot.info.name} has no frame with a face.", hint="Track the shot again.")
         bank = reference_bank(shot.track, np.flatnonzero(usable), preset.references)
-        return cls(usable, assign_references(shot.track, bank), median_expression(shot.track), preset.window)
+        return cls(
+            usable, shot.track.time, assign_references(shot.track, bank), median_expression(shot.track), preset.window
+        )
 
     def window(self, index: int) -> tuple[int, ...]:
-        return window_indices(index, self.usable, self.size)
+        return window_indices(index, self.usable, self.times, self.size)
 
 
 def _spectrogram(shot: Shot, take: Take) -> npt.NDArray[np.float32] | None:
