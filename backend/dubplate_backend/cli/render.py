@@ -21,6 +21,12 @@ def command(
     sheet: Annotated[bool, typer.Option("--sheet", help="Write a contact sheet, sheet.png, too.")] = False,
     preview: Annotated[bool, typer.Option(help="Write preview.mp4 with the take's voice.")] = True,
     background_test: Annotated[bool, typer.Option(help="Keep the plate where both frames show background.")] = True,
+    segmentation: Annotated[
+        Path | None,
+        typer.Option(
+            help="BiSeNet weights (79999_iter.pth) for that test; $DUBPLATE_BISENET or MediaPipe unless told."
+        ),
+    ] = None,
     colour_match: Annotated[bool, typer.Option(help="Bring the drawn face to the plate's colour.")] = True,
     sharpness: Annotated[
         float, typer.Option(min=0, max=2, help="How far the drawn face is made as sharp as the plate; 0 is off.")
@@ -61,7 +67,8 @@ def command(
     from dubplate_shared.shot import Shot
 
     loaded = Shot.load(shot)
-    settings = RenderSettings(CompositeSettings(background_test, colour_match, sharpness, grain), force, preview, sheet)
+    composite = CompositeSettings(background_test, colour_match, sharpness, grain)
+    settings = RenderSettings(composite, force, preview, sheet, segmentation)
     request = {
         "shot": loaded,
         "take": loaded.take(take),

@@ -2,13 +2,16 @@
 """The background test: where the filmed and the drawn frame agree that a pixel is background, the filmed one stays.
 
 Source: Dubbing for Everyone, section 3.7.  Pixels beside the face would otherwise move with the neural texture.
-The paper's segmentation network (BiSeNet) has no weights that may be shipped; by default MediaPipe's selfie
-segmentation finds the person, the rasterised head limits that to head and neck, and FaceMesh's oval is certain.
+The paper's segmentation network (BiSeNet) has no weights that may be shipped, but a user's own are taken; by default
+MediaPipe's selfie segmentation finds the person.  The rasterised head limits either to head and neck, and FaceMesh's
+oval is certain.
 """
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -17,27 +20,39 @@ import numpy as np
 from dubplate_backend.compositing.matte import at_frame_edge, crop_side, inside_distance, ramp
 from dubplate_backend.raster.crop_warp import Border, Box, Sampling, to_crop, to_plate
 
-CONTEXT = 2.0  # crop sides: the segmentation knows people by head and shoulders, not by a mouth
-SEGMENTED_SIZE = 256  # px, what MediaPipe's general model takes
+WEIGHTS_VARIABLE = "DUBPLATE_BISENET"
 PERSON = 0.5
 HEAD_MARGIN = 0.03  # of the crop's side: beard and ears stand out from the head model
 HOLD_RAMP = 0.03  # of the crop's side
 
 
 class Segmenter(Protocol):
-    """Tells people from the rest, one picture at a time and with no memory of the last."""
+    """Tells people from the rest, one picture at a time and with no memory of the last.
+
+    size: px of the pictures that it takes.  context: side of what it wants to see, in crop sides.
+    """
+
+    size: int
+    context: float
 
     def person(self, rgb: np.ndarray) -> np.ndarray:
-        """uint8 [256, 256, 3] -> float32 [256, 256], 1 = person."""
+        """uint8 [size, size, 3] -> float32 [size, size], 1 = person."""
         ...
 
     def key(self) -> str:
         """What fixes its answers, for a frame's hash."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
 
 class SelfieSegmenter:
     """MediaPipe's general selfie segmentation, whose weights come inside its wheel (Apache-2.0)."""
+
+    size = 256  # of MediaPipe's general model
+    context = 2.0  # it knows people by head and shoulders, not by a mouth
 
     def __init__(self) -> None:
         self._graph: Any = None  # made when the first picture comes: MediaPipe takes seconds to load
@@ -59,13 +74,25 @@ class SelfieSegmenter:
             self._graph.close()
 
 
+def load_segmenter(weights: Path | str | None = None) -> Segmenter:
+    """BiSeNet on the user's weights (`weights`, or where $DUBPLATE_BISENET points), else MediaPipe's selfie
+    segmentation. Raises InvalidInput where the weights do not fit.
+    """
+    weights = weights or os.environ.get(WEIGHTS_VARIABLE)
+    if not weights:
+        return SelfieSegmenter()
+    from dubplate_backend.compositing.bisenet import BiSeNetSegmenter
+
+    return BiSeNetSegmenter.load(weights)
+
+
 def person_in_box(segmenter: Segmenter, net_plate: np.ndarray, matrix: np.ndarray, box: Box) -> np.ndarray:
     """The person as seen around the crop: bool [box.height, box.width].
 
     net_plate: float32 [H, W, 3] in 0..1, the whole plate.  matrix: (2, 3) plate px -> the crop's unit square.
     """
-    context = _widened(matrix, CONTEXT)
-    picture = to_crop(net_plate, context, SEGMENTED_SIZE)
+    context = _widened(matrix, segmenter.context)
+    picture = to_crop(net_plate, context, segmenter.size)
     mask = segmenter.person(np.round(np.clip(picture, 0.0, 1.0) * 255).astype(np.uint8))
     around, laid = to_plate(mask, context, *net_plate.shape[:2], sampling=Sampling.LINEAR, border=Border.REPLICATE)
     rows = slice(box.top - around.top, box.bottom - around.top)

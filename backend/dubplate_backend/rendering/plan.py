@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dubplate_backend.compositing.background import SelfieSegmenter
+from dubplate_backend.compositing.background import load_segmenter
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.manifest import FrameRecord, Manifest
 from dubplate_backend.plates.source import ShotPlates
@@ -73,7 +74,9 @@ def plan_shot(
     check_inputs(shot, take, actor_path, head, frames)
     with ShotPlates(shot) as plates:
         renderer = load_renderer(actor_path, head)
-        plan = make_plan(shot, take, renderer, plates, frames, Path(out), version, RenderSettings.of(settings))
+        settings = RenderSettings.of(settings)
+        with closing(load_segmenter(settings.segmentation)) as segmenter:
+            plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings)
     check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
     return plan
 
@@ -83,12 +86,16 @@ def make_plan(
     take: Take,
     renderer: Renderer,
     plates: ShotPlates,
+    segmenter: str,
     frames: Sequence[int],
     out: Path,
     version: int,
     settings: RenderSettings,
 ) -> RenderPlan:
-    """Hash every frame and see which plates stand already. Raises InvalidInput where plates are missing."""
+    """Hash every frame and see which plates stand already.  segmenter: its key.
+
+    Raises InvalidInput where plates are missing.
+    """
     frames = tuple(sorted(set(frames)))
     missing = plates.missing(frames)
     if missing:
@@ -96,7 +103,7 @@ def make_plan(
             f"Plates {format_frames(missing)} of {shot.info.name} are missing.",
             hint=f"They belong at {shot.info.plate.path}.",
         )
-    keys = FrameKeys(shot, take, renderer, plates, settings.composite, SelfieSegmenter.key())
+    keys = FrameKeys(shot, take, renderer, plates, settings.composite, segmenter)
     wanted = {frame: keys.key(frame) for frame in frames}
     folder = version_folder(out, version)
     manifest = Manifest.load(folder)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dubplate_backend.compositing.background import SelfieSegmenter
+from dubplate_backend.compositing.background import Segmenter, load_segmenter
 from dubplate_backend.compositing.composite import Composite, compose, layers, pass_through
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.exr import read_first_part, write_exr
@@ -78,9 +78,10 @@ def render_shot(
     settings = RenderSettings.of(settings)
     check_inputs(shot, take, actor_path, head, frames)
     renderer = renderer or load_renderer(actor_path, head)
-    with ShotPlates(shot) as plates, fixed_threads(renderer.preset.threads), closing(SelfieSegmenter()) as segmenter:
+    segmenter = load_segmenter(settings.segmentation)
+    with ShotPlates(shot) as plates, fixed_threads(renderer.preset.threads), closing(segmenter):
         progress(Progress(0, len(frames), "checking"))
-        plan = make_plan(shot, take, renderer, plates, frames, Path(out), version, settings)
+        plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings)
         check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
         run = _Run(
             shot, take, ActorInfo.load(actor_path), head, renderer, plates, segmenter, plan, Path(out), version,
@@ -121,7 +122,7 @@ class _Run:
     head: HeadModel
     renderer: Renderer
     plates: ShotPlates
-    segmenter: SelfieSegmenter
+    segmenter: Segmenter
     plan: RenderPlan
     out: Path
     version: int

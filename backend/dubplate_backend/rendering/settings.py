@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from dubplate_backend.compositing.composite import CompositeSettings
@@ -17,20 +18,22 @@ MOST_STRENGTH = 2.0
 class RenderSettings:
     """composite: post-processing, part of every frame's hash.  force: draw frames that stand already.
 
-    preview: write preview.mp4.  sheet: write sheet.png.
+    preview: write preview.mp4.  sheet: write sheet.png.  segmentation: BiSeNet's weights for the background test, a
+    file of this machine; $DUBPLATE_BISENET or MediaPipe's network where there is none.
     """
 
     composite: CompositeSettings = field(default_factory=CompositeSettings)
     force: bool = False
     preview: bool = True
     sheet: bool = False
+    segmentation: Path | None = None
 
     @classmethod
     def of(cls, given: RenderSettings | Mapping[str, Any] | None) -> RenderSettings:
         """From names and values as they come over the wire. Raises InvalidInput for a name or value that is unknown."""
         if given is None or isinstance(given, RenderSettings):
             return given or cls()
-        own = {item.name for item in fields(cls)} - {"composite"}
+        own = {item.name for item in fields(cls)} - {"composite", "segmentation"}
         inner = {item.name: item.default for item in fields(CompositeSettings)}
         for name, value in given.items():
             if name not in own | set(inner):
