@@ -8,18 +8,14 @@ its `79999_iter.pth` loads as it is.  The weights were trained on pictures for r
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dubplate_shared.errors import InvalidInput
+from dubplate_backend.compositing.state_dict import fill, read_state
 from dubplate_shared.files import sha256_file
 
 CLASSES = (
@@ -60,38 +56,13 @@ class BiSeNetSegmenter:
         normal = (picture - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(DEVIATION).view(1, 3, 1, 1)
         with torch.inference_mode():
             shares = self._network(normal).softmax(dim=1)  # [1, 19, 512, 512]
-        return np.asarray(shares[0, list(FACE_AND_NECK)].sum(dim=0).numpy())
+        return np.asarray(shares[0, list(FACE_AND_NECK)].sum(dim=0).clamp(max=1.0).numpy())
 
     def key(self) -> str:
         return f"bisenet-{self._sha256}"
 
     def close(self) -> None:
         """There is nothing to let go of."""
-
-
-def read_state(path: Path, hint: str) -> Mapping[str, Tensor]:
-    """A state dict from .safetensors or a file of `torch.save`, without running what it holds. Raises InvalidInput."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{path} does not exist.", hint=hint) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read as weights.", hint=hint) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InvalidInput(f"{path} holds no state dict.", hint=hint)
-    return {str(name).removeprefix("module."): value for name, value in state.items()}  # saved from DataParallel
-
-
-def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, hint: str) -> None:
-    """Put weights into a network; all that it needs must be there and fit. Raises InvalidInput naming the first."""
-    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    for name, value in wanted.items():
-        if name not in state or state[name].shape != value.shape:
-            found = tuple(state[name].shape) if name in state else "not there"
-            raise InvalidInput(f"{path}: {name} is {found}, expected {tuple(value.shape)}.", hint=hint)
-    network.load_state_dict({name: state[name].float() for name in wanted}, strict=False)
 
 
 class BiSeNet(nn.Module):

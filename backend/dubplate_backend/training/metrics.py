@@ -21,6 +21,7 @@ from dubplate_backend.training.dataset import LIPS, MASK, MOUTH, Batch, ShotCrop
 from dubplate_backend.training.ssim import ssim_map
 from dubplate_shared.landmarks import COUNT_WITH_IRISES, inter_ocular
 from dubplate_shared.landmarks import LIPS as LIP_POINTS
+from dubplate_shared.track import Track
 
 MEAN_SAMPLES = 256  # training frames that make the mean crop
 MOUTH_BOX_MARGIN = 9  # px, odd: around lips and interior for the tighter figure
@@ -52,7 +53,7 @@ class HeldOut:
         }
 
 
-class _Tally:
+class Tally:
     """Sums over frames, so that a score is of all masked pixels together."""
 
     def __init__(self) -> None:
@@ -83,10 +84,10 @@ def _psnr(error: float, count: float) -> float:
 
 def evaluate(shots: list[ShotCrops], draw: Draw, *, window: int, batch: int) -> HeldOut:
     """Score the actor and both baselines on the held-out frames, each drawn as the centre of its window."""
-    actor, mean_crop, nearest = _Tally(), _Tally(), _Tally()
+    actor, mean_crop, nearest = Tally(), Tally(), Tally()
     for shot in shots:
         mean = mean_training_crop(shot)
-        lips = nearest_lips(shot)
+        lips = nearest_lips(shot.shot.track, shot.usable, shot.train)
         for start, windows in enumerate(ordered_batches(shot, shot.held_out, window, batch)):
             indices = shot.held_out[start * batch : (start + 1) * batch]
             centres = torch.arange(len(indices)) * window + window // 2
@@ -106,26 +107,27 @@ def mean_training_crop(shot: ShotCrops) -> Tensor:
     return shot.pictures(shot.train[::step]).mean(dim=0, keepdim=True)
 
 
-def nearest_lips(shot: ShotCrops) -> npt.NDArray[np.intp]:
+def nearest_lips(track: Track, usable: npt.NDArray[np.bool_], train: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """[T]: for each frame the training frame whose lips, as tracked, have the nearest shape.
+
+    usable: [T] frames with a face.  train: indices of the training frames.
 
     Shapes are the fitted lip landmarks relative to their own centre, over the inter-ocular distance; the jaw and
     expression where the track holds too few landmarks.
     """
-    shape = lip_shape(shot)
-    distance = np.linalg.norm(shape[:, None] - shape[None, shot.train], axis=-1)  # [T, N]
-    return shot.train[distance.argmin(axis=1)]
+    shape = lip_shape(track, usable)
+    distance = np.linalg.norm(shape[:, None] - shape[None, train], axis=-1)  # [T, N]
+    return train[distance.argmin(axis=1)]
 
 
-def lip_shape(shot: ShotCrops) -> npt.NDArray[np.float32]:
+def lip_shape(track: Track, usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """[T, K] flattened lip shape of the track."""
 
-    track = shot.shot.track
     points = np.full((len(track), COUNT_WITH_IRISES, 2), np.nan, np.float32)
     points[:, track.landmark_index] = track.projected_px
     lips = points[:, list(LIP_POINTS)]
     shape = (lips - lips.mean(axis=1, keepdims=True)) / inter_ocular(points)[:, None, None]
-    if not np.isfinite(shape[shot.usable]).all():
+    if not np.isfinite(shape[usable]).all():
         return np.concatenate((track.jaw * 10.0, track.expression), axis=1)
     return np.nan_to_num(shape.reshape(len(track), -1))
 
