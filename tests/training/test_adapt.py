@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from dubplate_backend.training.adapt import NO_CONSENT, NO_VGG, Budget, adapt
-from dubplate_backend.training.dataset import WindowSampler
+from dubplate_backend.training.adapt import NO_CONSENT, NO_VGG, adapt
+from dubplate_backend.training.loop import Budget
+from dubplate_backend.training.sampler import WindowSampler
 from dubplate_backend.training.trainer import Trainer
 from dubplate_backend.training.vgg import VggWeights
 from dubplate_shared.actor import ActorInfo
@@ -28,6 +29,10 @@ def run(shot, out, head, **options):
     options = {"preset": TINY, "settings": QUICK, "say": said.append} | options
     info = adapt([shot], out, head=head, **options)
     return info, "\n".join(said)
+
+
+def sampler_of(crops, trainer, **changes) -> WindowSampler:
+    return WindowSampler([crops], replace(trainer.settings, **changes), window=5, random=trainer.random)
 
 
 def weights(out) -> dict[str, torch.Tensor]:
@@ -61,8 +66,8 @@ def test_without_a_consent_record_the_actor_says_so(small_shot, head, tmp_path):
 
 
 def test_the_losses_fall(crops, layout):
-    trainer = Trainer(TINY, QUICK, seed=0, colours=torch.zeros(3, 64, 64), layout=layout)
-    sampler = WindowSampler([crops], window=5, batch=2, dropped=0.5, swapped=0.1, random=trainer.random)
+    trainer = Trainer(TINY, QUICK, seed=0, colours=[torch.zeros(3, 64, 64)], layout=layout)
+    sampler = sampler_of(crops, trainer, batch=2, sound_dropped=0.5, sound_swapped=0.1)
     batch = sampler.draw()
     rows = [trainer.step(batch, share=0.0) for _ in range(30)]
     for name in ("pixel", "texture", "laplacian", "ssim"):
@@ -81,9 +86,9 @@ def test_vgg_takes_the_stand_ins_place(crops, layout):
     state = {name: tensor for name, tensor in vgg_state("vgg16").items() if name.startswith("features")}
     assert plan["features.0"] == state["features.0.weight"].shape[:2]
     trainer = Trainer(
-        TINY, QUICK, seed=0, colours=torch.zeros(3, 64, 64), layout=layout, vgg=VggWeights("vgg16", "0" * 64, state)
+        TINY, QUICK, seed=0, colours=[torch.zeros(3, 64, 64)], layout=layout, vgg=VggWeights("vgg16", "0" * 64, state)
     )
-    batch = WindowSampler([crops], window=5, batch=1, dropped=0.5, swapped=0.1, random=trainer.random).draw()
+    batch = sampler_of(crops, trainer, batch=1, sound_dropped=0.5, sound_swapped=0.1).draw()
     row = trainer.step(batch, share=0.7)
     assert row["adversarial"] > 0
     assert row["vgg"] > 0 and not {"laplacian", "ssim", "features"} & row.keys()
@@ -92,8 +97,8 @@ def test_vgg_takes_the_stand_ins_place(crops, layout):
 def test_region_weights_steer_what_is_learnt(crops, layout):
     def mouth_error(mouth: float) -> float:
         settings = replace(QUICK, mouth=mouth, lower_face=1.0, perceptual=0.0, texture=0.0)
-        trainer = Trainer(TINY, settings, seed=0, colours=torch.zeros(3, 64, 64), layout=layout)
-        batch = WindowSampler([crops], window=5, batch=2, dropped=1.0, swapped=0.0, random=trainer.random).draw()
+        trainer = Trainer(TINY, settings, seed=0, colours=[torch.zeros(3, 64, 64)], layout=layout)
+        batch = sampler_of(crops, trainer, batch=2, sound_dropped=1.0, sound_swapped=0.0).draw()
         for _ in range(25):
             trainer.step(batch, share=0.0)
         from dubplate_backend.training.dataset import LIPS, MOUTH

@@ -17,11 +17,10 @@ from dubplate_backend.training.dataset import (
     LOWER_FACE,
     MASK,
     MOUTH,
-    WindowSampler,
     build_crops,
     crops_key,
-    ordered_batches,
 )
+from dubplate_backend.training.sampler import WindowSampler, ordered_batches
 from dubplate_backend.training.unproject import outline_trust, unproject
 from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.progress import never
@@ -30,7 +29,8 @@ from small_shot import FRAMES, NO_FACE, QUICK, TINY
 
 def sampler(crops, *, dropped=0.5, swapped=0.2, batch=4, seed=0) -> WindowSampler:
     random = np.random.default_rng(seed)
-    return WindowSampler([crops], window=5, batch=batch, dropped=dropped, swapped=swapped, random=random)
+    settings = replace(QUICK, batch=batch, sound_dropped=dropped, sound_swapped=swapped)
+    return WindowSampler([crops], settings, window=5, random=random)
 
 
 def test_the_last_frames_are_held_out_and_frames_without_a_face_are_left_out(crops):

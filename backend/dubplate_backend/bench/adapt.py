@@ -11,7 +11,8 @@ from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
 from dubplate_backend.renderers.presets import DRAFT
 from dubplate_backend.texture.mipmaps import MipLayout
-from dubplate_backend.training.dataset import WindowSampler, build_crops
+from dubplate_backend.training.dataset import build_crops
+from dubplate_backend.training.sampler import WindowSampler
 from dubplate_backend.training.settings import AdaptSettings
 from dubplate_backend.training.trainer import Trainer
 from dubplate_shared.progress import never
@@ -36,15 +37,8 @@ def adapt(stage: Stage) -> list[Figure]:
             stop=never,
         )
     colours = torch.zeros(3, preset.texture_size, preset.texture_size)
-    trainer = Trainer(preset, settings, seed=0, colours=colours, layout=MipLayout.of(stage.head, preset.texture_size))
-    sampler = WindowSampler(
-        [crops],
-        window=preset.window,
-        batch=settings.batch,
-        dropped=settings.sound_dropped,
-        swapped=settings.sound_swapped,
-        random=np.random.default_rng(0),
-    )
+    trainer = Trainer(preset, settings, seed=0, colours=[colours], layout=MipLayout.of(stage.head, preset.texture_size))
+    sampler = WindowSampler([crops], settings, window=preset.window, random=np.random.default_rng(0))
     # Some steps judge, most do not: a whole interval is what an iteration costs on average.
     interval = settings.adversarial_interval
 

@@ -20,11 +20,12 @@ from dubplate_shared.files import atomic_folder, read_json, write_json
 
 SCHEMA = "dubplate.checkpoint/1"
 TENSORS, STATE = "tensors.safetensors", "checkpoint.json"
+AVERAGE_TEXELS = "average_texels"
 
 
 def save_checkpoint(folder: Path, trainer: Trainer, facts: Mapping[str, Any]) -> None:
     """Replace `folder` by the trainer's state. `facts` is stored beside it and given back by `load_checkpoint`."""
-    tensors = {"average_texels": trainer.average_texels}
+    tensors = {f"{AVERAGE_TEXELS}/{number}": texels for number, texels in enumerate(trainer.average_texels)}
     for name, module in trainer.modules().items():
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
     for name, optimiser in trainer.optimisers().items():
@@ -49,7 +50,8 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> dict[str, Any]:
             module.load_state_dict(_under(tensors, name), strict=True)
         for name, optimiser in trainer.optimisers().items():
             _restore_optimiser(optimiser, _under(tensors, name))
-        trainer.average_texels.copy_(tensors["average_texels"])
+        for number, texels in enumerate(trainer.average_texels):
+            texels.copy_(tensors[f"{AVERAGE_TEXELS}/{number}"])
     except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         raise InvalidInput(
             f"The checkpoint {folder} cannot be read: {error}.", hint="Delete it, or start again with --no-resume."

@@ -6,7 +6,6 @@ An iteration then neither decodes nor rasterises, and memory does not grow with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,75 +231,3 @@ def _mel_windows(shot: Shot, sound: Sound | None) -> Array | None:
 
 def _pictures(crops: Array) -> Tensor:
     return to_signed(torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B windows of T frames. Frames are stored as B * T."""
-
-    frames: Frames
-    reference: Tensor  # [B * T, 3, S, S] -1..1
-    mel: Tensor  # [B, 80, 16]
-    heard: Tensor  # [B] bool
-
-
-class WindowSampler:
-    """Draws training batches; all its chance comes from one numpy generator, whose state is saved with a checkpoint."""
-
-    def __init__(
-        self,
-        crops: list[ShotCrops],
-        *,
-        window: int,
-        batch: int,
-        dropped: float,
-        swapped: float,
-        random: np.random.Generator,
-    ) -> None:
-        self.crops = crops
-        self.window = window
-        self.batch = batch
-        self.dropped, self.swapped = dropped, swapped
-        self.random = random
-        self._centres = [(number, index) for number, shot in enumerate(crops) for index in shot.train]
-
-    def draw(self) -> Batch:
-        """The next batch: windows anywhere in the training frames, sound dropped or swapped as told."""
-        parts = []
-        for number, index in (self._centres[i] for i in self.random.integers(len(self._centres), size=self.batch)):
-            shot = self.crops[number]
-            members = shot.window(index, self.window)
-            pick = self.random.integers(shot.choices.shape[1], size=len(members))
-            reference = shot.choices[members, pick]
-            parts.append((shot.frames(members), shot.pictures(reference), *self._sound(shot, index)))
-        return _stack(parts)
-
-    def _sound(self, shot: ShotCrops, index: int) -> tuple[Tensor, bool]:
-        chance, elsewhere = self.random.random(), self.random.choice(shot.train)
-        if shot.mel is None or chance < self.dropped:
-            return torch.zeros(BANDS, WINDOW_COLUMNS), False
-        moment = elsewhere if chance < self.dropped + self.swapped else index
-        return torch.from_numpy(shot.mel[moment]), True
-
-
-def ordered_batches(shot: ShotCrops, indices: npt.NDArray[np.intp], window: int, batch: int) -> Iterator[Batch]:
-    """Windows centred on `indices` in order, as the renderer would see them; the last batch may be smaller."""
-    for start in range(0, len(indices), batch):
-        parts = []
-        for index in indices[start : start + batch]:
-            members = shot.window(int(index), window)
-            mel_of = torch.zeros(BANDS, WINDOW_COLUMNS) if shot.mel is None else torch.from_numpy(shot.mel[index])
-            reference = shot.pictures(shot.assigned[members])
-            parts.append((shot.frames(members), reference, mel_of, shot.mel is not None))
-        yield _stack(parts)
-
-
-def _stack(parts: list[tuple[Frames, Tensor, Tensor, bool]]) -> Batch:
-    frames, references, mels, heard = zip(*parts, strict=True)
-    joined = {name: torch.cat([getattr(part, name) for part in frames]) for name in ("rgb", "filled", "uv", "flags")}
-    return Batch(
-        frames=Frames(**joined),
-        reference=torch.cat(references),
-        mel=torch.stack(mels),
-        heard=torch.tensor(heard),
-    )

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dubplate_backend.training.dataset import FACE, LIPS, LOWER_FACE, MASK, MOUTH, Frames
+from dubplate_backend.training.dataset import LIPS, LOWER_FACE, MASK, MOUTH, Frames
 from dubplate_backend.training.settings import AdaptSettings
 from dubplate_backend.training.ssim import ssim_map
 
@@ -34,17 +34,19 @@ def region_weights(frames: Frames, settings: AdaptSettings) -> Tensor:
 
 
 def weighted_l1(drawn: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Mean absolute difference with pixel weights [N, 1, S, S]."""
-    return ((drawn - target).abs() * weights).sum() / (weights.sum() * drawn.shape[1])
+    """Mean absolute difference with pixel weights [N, 1, S, S], each frame counting the same."""
+    differences = ((drawn - target).abs() * weights).sum(dim=(1, 2, 3))
+    return (differences / (weights.sum(dim=(1, 2, 3)) * drawn.shape[1])).mean()
 
 
-def texture_l1(texels: Tensor, target: Tensor, frames: Frames) -> Tensor:
+def texture_l1(texels: Tensor, target: Tensor, face: Tensor) -> Tensor:
     """The regularisation of the texture: its first three channels on the head against the frame, where the head is.
 
-    texels: [N, C, S, S].
+    texels: [N, C, S, S].  face: [N, S, S] bool.  Each frame counts the same.
     """
-    face = frames.has(FACE).float()[:, None]
-    return ((texels[:, :3] - target).abs() * face).sum() / (face.sum() * 3).clamp(min=1.0)
+    where = face.float()[:, None]
+    differences = ((texels[:, :3] - target).abs() * where).sum(dim=(1, 2, 3))
+    return (differences / (where.sum(dim=(1, 2, 3)) * 3).clamp(min=1.0)).mean()
 
 
 def laplacian_l1(drawn: Tensor, target: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dubplate_backend.training.dataset import LIPS, MASK, MOUTH, Batch, ShotCrops, ordered_batches
+from dubplate_backend.training.dataset import LIPS, MASK, MOUTH, ShotCrops
+from dubplate_backend.training.sampler import Batch, ordered_batches
 from dubplate_backend.training.ssim import ssim_map
 from dubplate_shared.landmarks import COUNT_WITH_IRISES, inter_ocular
 from dubplate_shared.landmarks import LIPS as LIP_POINTS

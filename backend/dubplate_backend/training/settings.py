@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an actor is adapted: batch, rates, weights of the losses. Stored in actor.json."""
+"""How an actor is adapted and how a prior is trained: batch, rates, weights of the losses. Stored with the result."""
 
 from __future__ import annotations
 
@@ -36,3 +36,51 @@ class AdaptSettings:
     sound_dropped: float = 0.5  # of training windows, replaced by the learned code
     sound_swapped: float = 0.15  # of training windows, from another moment
     reference_choices: int = 6  # training draws a frame's reference from this many best
+
+    mixed: float = 0.0  # windows of the prior's bundle for each window of the actor; paper 1, where there is a prior
+    rank: int = 0  # of the factors that are trained in place of the prior's weights; 0: the weights themselves
+    bf16: bool = True  # where the device is faster in it
+    gradient_limit: float = 0.0  # norm to which the generator's gradient is clipped; 0: never
+    augment_colour: float = 0.0  # deviation of a window's exposure, in the logarithm
+    augment_shift: float = 0.0  # of the crop: how far a window's crop moves
+    augment_track: float = 0.0  # times the tracker's measured jitter
+
+    @property
+    def augments(self) -> bool:
+        return max(self.augment_colour, self.augment_shift, self.augment_track) > 0.0
+
+
+def settings_from_prior() -> AdaptSettings:
+    """What differs where there is a prior to adapt (docs/decisions/0138)."""
+    return AdaptSettings(network_rate=1e-3, mixed=1.0)
+
+
+@dataclass(frozen=True)
+class PriorSettings(AdaptSettings):
+    """What differs where a prior is trained for an hour or two on a CPU (docs/decisions/0135)."""
+
+    batch: int = 4  # as the paper: windows of as many people
+    network_rate: float = 2e-3  # paper 1e-4, for a week
+    texture_rate: float = 1e-2
+    final_rate: float = 0.05
+    ema: float = 0.995
+    held_out: float = 0.1
+    adversarial_from: float = 0.5
+    gradient_limit: float = 5.0
+    augment_colour: float = 0.10
+    augment_shift: float = 0.04
+    augment_track: float = 1.0
+
+
+def paper_settings() -> PriorSettings:
+    """The paper's rates and weights throughout (DfE section 4), for days on a GPU."""
+    return PriorSettings(
+        network_rate=1e-4,
+        texture_rate=1e-3,  # systems 1.1.6: ten times the network's
+        discriminator_rate=1e-4,
+        final_rate=1.0,
+        ema=0.9999,
+        adversarial=1.0,
+        adversarial_from=0.0,
+        adversarial_interval=1,
+    )

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training step after another: generator, texture and discriminator, and the average of their weights."""
+"""One training step after another: generator, textures and discriminator, and the average of their weights."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +22,10 @@ from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.texture.neural_texture import NeuralTexture
 from dubplate_backend.texture.sampling import sample_texture
 from dubplate_backend.training import losses
-from dubplate_backend.training.dataset import FACE, MASK, Batch
+from dubplate_backend.training.dataset import FACE, MASK
+from dubplate_backend.training.low_rank import factorise
+from dubplate_backend.training.processes import ALONE, Processes
+from dubplate_backend.training.sampler import BUNDLED, Batch
 from dubplate_backend.training.settings import AdaptSettings
 from dubplate_backend.training.vgg import VggLoss, VggWeights
 
@@ -48,49 +54,66 @@ class Trainer:
         settings: AdaptSettings,
         *,
         seed: int,
-        colours: Tensor,
+        colours: Sequence[Tensor],
         layout: MipLayout,
         vgg: VggWeights | None = None,
+        start: Mapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
+        device: torch.device | str = "cpu",
     ) -> None:
-        """colours: [3, R, R] -1..1, the first three channels that the texture starts from.  layout: of R texels."""
+        """colours: of each identity [3, R, R] -1..1, the first three channels that its texture starts from.
+        layout: of R texels.  start: a prior's generator; random weights where None.
+        """
         self.preset, self.settings, self.layout = preset, settings, layout
+        self.processes, self.device = processes, torch.device(device)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.generator = Generator(preset)
-            self.discriminator = Discriminator(preset)
-            self.texture = NeuralTexture(preset.texture_channels, preset.texture_size)
+            self.discriminator = Discriminator(preset).to(self.device)
+            self.textures = nn.ModuleList(NeuralTexture(preset.texture_channels, preset.texture_size) for _ in colours)
+            if start is not None:
+                self.generator.load_state_dict(dict(start), strict=True)
+            if settings.rank:
+                factorise(self.generator, settings.rank)
         with torch.no_grad():
-            self.texture.texels[:3] = colours
+            for texture, colour in zip(self.textures, colours, strict=True):
+                texture.texels[:3] = colour
+        self.generator, self.textures = self.generator.to(self.device), self.textures.to(self.device)
         self.random = np.random.default_rng(seed)
         self.iteration = 0
-        self.vgg = VggLoss(vgg) if vgg is not None else None
+        self.vgg = VggLoss(vgg).to(self.device) if vgg is not None else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.average_texels = self.texture.texels.detach().clone()
-        self.drawing = torch.optim.Adam(
-            [
-                {"params": list(self.generator.parameters()), "lr": settings.network_rate},
-                {"params": [self.texture.texels], "lr": settings.texture_rate},
-            ],
-            betas=settings.betas,
-            fused=True,
-        )
+        self.average_texels = [texture.texels.detach().clone() for texture in self.textures]
+        self._learning = [parameter for parameter in self.generator.parameters() if parameter.requires_grad]
+        self.drawing = torch.optim.Adam(self._learning, lr=settings.network_rate, betas=settings.betas, fused=True)
         self.judging = torch.optim.Adam(
             self.discriminator.parameters(), lr=settings.discriminator_rate, betas=settings.betas, fused=True
         )
+        # One for each texture: it steps only when a window shows that person.
+        self.painting = [
+            torch.optim.Adam([texture.texels], lr=settings.texture_rate, betas=settings.betas, fused=True)
+            for texture in self.textures
+        ]
 
     def step(self, batch: Batch, share: float) -> dict[str, float]:
-        """One update of everything.  share: how much of the run is over, 0..1.  Returns the losses, unweighted."""
+        """One update of everything.  share: how much of the run is over, 0..1.  Returns the losses, unweighted.
+
+        Of several processes, each gives its windows of the batch; losses and gradients are means over all of them.
+        """
         self._set_rates(share)
+        batch = batch.to(self.device)
         settings, frames = self.settings, batch.frames
         judging = share >= settings.adversarial_from and self.iteration % settings.adversarial_interval == 0
         heeded = min(max((share - settings.adversarial_from - HEAD_START) / RAMP, 0.0), 1.0)
         adversarial = heeded if judging else 0.0
-        prepared = prepare(batch, self.texture.texels, self.layout, self.preset.window)
-        drawn = self.generator(prepared.features, prepared.base, batch.mel, batch.heard).flatten(0, 1)  # [N, 3, S, S]
+        with self._precision():
+            prepared = prepare(batch, [texture.texels for texture in self.textures], self.layout, self.preset.window)
+            drawn = self.generator(prepared.features, prepared.base, batch.mel, batch.heard)
+        drawn = drawn.float().flatten(0, 1)  # [N, 3, S, S]
         pasted = torch.where(frames.has(MASK)[:, None], drawn, frames.rgb)  # what a composite would show
         terms = {
             "pixel": losses.weighted_l1(drawn, frames.rgb, losses.region_weights(frames, settings)),
-            "texture": losses.texture_l1(prepared.texels, frames.rgb, frames),
+            "texture": self._texture_loss(prepared, batch),
         }
         total = settings.pixel * terms["pixel"] + settings.texture * terms["texture"]
         for name, share_of_weight, value in self._perceptual(pasted, frames.rgb):
@@ -103,20 +126,49 @@ class Trainer:
             if self.vgg is None:
                 terms["features"] = matching
                 total = total + adversarial * settings.perceptual * FEATURE_SHARE * matching
-        self.drawing.zero_grad(set_to_none=True)
-        total.backward()
-        self.drawing.step()
+        self._descend(total, batch.everyone)
         if judging:
             terms["discriminator"] = self._judge(pasted.detach(), frames.rgb)
-        self._average()
+        self._average(batch.everyone)
         self.iteration += 1
-        return {name: float(value.detach()) for name, value in terms.items()}
+        values = torch.stack([value.detach().float() for value in terms.values()])
+        self.processes.mean([values])
+        return dict(zip(terms, values.tolist(), strict=True))
+
+    def _descend(self, total: Tensor, everyone: tuple[int, ...]) -> None:
+        """Step the generator, and the textures of the identities that this step shows."""
+        painted = [self.textures[identity].texels for identity in everyone]
+        for parameter in (*self._learning, *painted):
+            parameter.grad = None
+        total.backward()
+        for parameter in (*self._learning, *painted):
+            if parameter.grad is None:  # another process shows that person
+                parameter.grad = torch.zeros_like(parameter)
+        self.processes.mean([parameter.grad for parameter in (*self._learning, *painted)])
+        if self.settings.gradient_limit > 0.0:
+            nn.utils.clip_grad_norm_(self._learning, self.settings.gradient_limit)
+        self.drawing.step()
+        for identity in everyone:
+            self.painting[identity].step()
+
+    def _texture_loss(self, prepared: Prepared, batch: Batch) -> Tensor:
+        """Of the windows whose texture is trained here."""
+        own = self.preset.window * sum(identity != BUNDLED for identity in batch.identities)
+        frames = batch.frames
+        return losses.texture_l1(prepared.texels[:own], frames.rgb[:own], frames.has(FACE)[:own])
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """bf16 where the settings want it and the device is faster in it: on CPUs without AMX it is three times slower
+        (docs/decisions/0040).
+        """
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16 and _fast_bf16(self.device))
 
     @torch.no_grad()
     def draw(self, batch: Batch) -> Tensor:
         """What the averaged weights draw: [B, T, 3, S, S]."""
+        batch = batch.to(self.device)
         prepared = prepare(batch, self.average_texels, self.layout, self.preset.window)
-        return self.average(prepared.features, prepared.base, batch.mel, batch.heard)
+        return self.average(prepared.features, prepared.base, batch.mel, batch.heard).cpu()
 
     def _perceptual(self, drawn: Tensor, target: Tensor) -> list[tuple[str, float, Tensor]]:
         """(name, share of the perceptual weight, loss) of VGG, or of what stands in for it."""
@@ -133,9 +185,10 @@ class Trainer:
     def _judged(self, pasted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss and the feature matching."""
         self.discriminator.requires_grad_(False)
-        with torch.no_grad():
-            _, wanted = self.discriminator(self._windows(target))
-        score, got = self.discriminator(self._windows(pasted))
+        with self._precision():
+            with torch.no_grad():
+                _, wanted = self.discriminator(self._windows(target))
+            score, got = self.discriminator(self._windows(pasted))
         self.discriminator.requires_grad_(True)
         return losses.generator_lsgan(score), losses.feature_matching(got, wanted)
 
@@ -143,13 +196,15 @@ class Trainer:
         """One step of the discriminator, with its gradient penalty every few steps."""
         lazy = self.iteration % self.settings.r1_interval == 0
         real = self._windows(target).clone().requires_grad_(lazy)
-        scores, _ = self.discriminator(real)
-        drawn, _ = self.discriminator(self._windows(pasted))
+        with self._precision():
+            scores, _ = self.discriminator(real)
+            drawn, _ = self.discriminator(self._windows(pasted))
         loss = total = losses.discriminator_lsgan(scores, drawn)
         if lazy:
             total = loss + self.settings.r1 * self.settings.r1_interval * losses.r1_penalty(scores, real)
         self.judging.zero_grad(set_to_none=True)
         total.backward()
+        self.processes.mean([parameter.grad for parameter in self.discriminator.parameters()])
         self.judging.step()
         return loss
 
@@ -158,16 +213,18 @@ class Trainer:
         settings = self.settings
         cosine = 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
         factor = settings.final_rate + (1.0 - settings.final_rate) * cosine
-        for group, rate in zip(self.drawing.param_groups, (settings.network_rate, settings.texture_rate), strict=True):
-            group["lr"] = rate * factor
+        self.drawing.param_groups[0]["lr"] = settings.network_rate * factor
         self.judging.param_groups[0]["lr"] = settings.discriminator_rate * factor
+        for painting in self.painting:
+            painting.param_groups[0]["lr"] = settings.texture_rate * factor
 
     @torch.no_grad()
-    def _average(self) -> None:
+    def _average(self, everyone: tuple[int, ...]) -> None:
         keep = min(self.settings.ema, (1 + self.iteration) / (EMA_WARM_UP + self.iteration))
         kept, now = list(self.average.parameters()), list(self.generator.parameters())
         torch._foreach_lerp_(kept, now, 1.0 - keep)
-        self.average_texels.lerp_(self.texture.texels, 1.0 - keep)
+        for identity in everyone:
+            self.average_texels[identity].lerp_(self.textures[identity].texels, 1.0 - keep)
 
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds, by name."""
@@ -175,18 +232,38 @@ class Trainer:
             "generator": self.generator,
             "average": self.average,
             "discriminator": self.discriminator,
-            "texture": self.texture,
+            "textures": self.textures,
         }
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"drawing": self.drawing, "judging": self.judging}
+        painting = {f"painting{identity}": optimiser for identity, optimiser in enumerate(self.painting)}
+        return {"drawing": self.drawing, "judging": self.judging} | painting
 
 
-def prepare(batch: Batch, texels: Tensor, layout: MipLayout, window: int) -> Prepared:
-    """Sample the texture and stack the generator's input."""
+def prepare(batch: Batch, textures: Sequence[Tensor], layout: MipLayout, window: int) -> Prepared:
+    """Sample each window's texture and stack the generator's input.  textures: [C, R, R] of each identity."""
     frames = batch.frames
     face, mask = frames.has(FACE), frames.has(MASK)
-    sampled = sample_texture(texels, frames.uv, face, layout)
+    sampled = _sampled(batch, textures, face, layout, window)
     base = base_picture(frames.rgb, frames.filled, sampled, face, mask)
     features = frame_features(base, sampled, mask, batch.reference)
     return Prepared(features.unflatten(0, (-1, window)), base.unflatten(0, (-1, window)), sampled)
+
+
+def _sampled(batch: Batch, textures: Sequence[Tensor], face: Tensor, layout: MipLayout, window: int) -> Tensor:
+    """[B * T, C, S, S]: neighbouring windows of one identity in one call; what windows of a bundle brought along."""
+    parts, first = [], 0
+    for identity, run in itertools.groupby(batch.identities):
+        last = first + window * len(list(run))
+        if identity != BUNDLED:
+            parts.append(sample_texture(textures[identity], batch.frames.uv[first:last], face[first:last], layout))
+        first = last
+    if batch.texels is not None:
+        parts.append(batch.texels)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_amx_tile_supported())
