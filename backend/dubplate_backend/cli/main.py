@@ -15,7 +15,20 @@ from dubplate_shared import __version__
 from dubplate_shared.errors import DubplateError
 
 # Command -> module of this package; each module has `command`, and imports heavy things only when it runs.
-_COMMANDS = ("demo", "track", "repair", "speak", "adapt", "train", "render", "serve", "verify", "doctor", "export")
+_COMMANDS = (
+    "demo",
+    "track",
+    "repair",
+    "speak",
+    "adapt",
+    "train",
+    "render",
+    "evaluate",
+    "serve",
+    "verify",
+    "doctor",
+    "export",
+)
 _EPILOG = (
     "Exit codes: 0 ok, 2 usage, 3 invalid input, 10 no backend, 11 mismatch, 12 backend lost, 13 out of memory, "
     "14 output not writable, 20 some frames failed, 21 nothing to do, 130 stopped, 143 terminated."

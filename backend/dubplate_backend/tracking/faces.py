@@ -167,6 +167,11 @@ class FaceFinder:
         self.state = replace(self.state, frame=state.frame + 1)
         return found
 
+    def at(self, rgb: np.ndarray, points: np.ndarray) -> np.ndarray | None:
+        """Landmarks (478, 3) of the face where `points` (N, 2) lie, whoever is followed; None where there is none."""
+        found = self._measure(rgb, square_around(points))
+        return None if found is None else found[0]
+
     def _begin(self, rgb: np.ndarray) -> tuple[np.ndarray, float] | None:
         """Look at every face there is, and take the one that is meant."""
         faces: list[tuple[Square, tuple[np.ndarray, float]]] = []
