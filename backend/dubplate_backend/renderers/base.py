@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dubplate_backend.renderers.hearing import Hearing
 from dubplate_backend.renderers.presets import Preset
 from dubplate_shared.progress import Stop
 from dubplate_shared.shot import Shot
@@ -36,6 +37,10 @@ class Renderer(Protocol):
     """Draws a take over a shot. A frame's bits depend on its window alone, never on the frames asked with it."""
 
     preset: Preset
+
+    def with_hearing(self, hearing: Hearing) -> Renderer:
+        """The same renderer, hearing the voice as told; without that, as its actor says."""
+        ...
 
     def render(
         self, shot: Shot, take: Take, frames: Sequence[int], plates: Plates, stop: Stop

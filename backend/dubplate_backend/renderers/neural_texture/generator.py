@@ -71,8 +71,12 @@ class Generator(nn.Module):
         frames: [B, T, C, S, S] of `inputs`.  base: [B, T, 3, S, S] the textured head in its surroundings, in -1..1.
         mel: [B, 80, 16].  heard: [B] bool.  Returns [B, T, 3, S, S] in about -1..1, not clipped.
         """
+        return self.draw(frames, base, self.audio(mel, heard))
+
+    def draw(self, frames: Tensor, base: Tensor, sound: Tensor) -> Tensor:
+        """As `forward`, from the sound's code.  sound: [B, style_dim]."""
         face, maps = self.face(frames.flatten(1, 2))
-        w = pixel_norm(self.join(torch.cat((face, self.audio(mel, heard)), dim=1)))
+        w = pixel_norm(self.join(torch.cat((face, sound), dim=1)))
         for layer in self.mapping:
             w = layer(w)
         residual = self.decoder(w, maps)  # [B, 3T, S, S]

@@ -7,9 +7,11 @@ they are the same bits however the frame is asked for.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,11 @@ import torch
 from torch import Tensor
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.plates.read_ahead import read_ahead
 from dubplate_backend.renderers.base import Plates, RenderedFrame
+from dubplate_backend.renderers.hearing import Hearing
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
+from dubplate_backend.renderers.neural_texture.drawing import WindowDrawer
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, grow, matte, median_expression
 from dubplate_backend.renderers.neural_texture.inputs import (
@@ -48,6 +53,7 @@ from dubplate_shared.take import TRACKED, Take
 
 NAME = "neural_texture"
 VERSION = 2  # raised when the same weights would draw other bits
+BATCHES_AHEAD = 1  # prepared while the network draws
 PREPARING_THREADS = 1  # one frame's geometry is too small to share among threads
 FEATHER = 0.06  # of the crop: how far the matte ramps inside its support
 DRAWN_MARGIN = 0.03  # of the crop: soft skin beside the filmed or drawn mouth region that is redrawn with it
@@ -65,17 +71,42 @@ class PreparedFrame:
     view: HeadView
 
 
+@dataclass(frozen=True)
+class PreparedBatch:
+    """Windows of up to `batch_windows` frames, ready to be drawn."""
+
+    centres: list[int]
+    windows: list[tuple[int, ...]]
+    frames: dict[int, PreparedFrame]  # of all windows
+    mel: Tensor  # [B, moments, 80, 16], of a whole batch
+    heard: Tensor  # [B]
+
+
 class NeuralTextureRenderer:
     """Implements `renderers.base.Renderer`."""
 
-    def __init__(self, preset: Preset, texels: Tensor, generator: Generator, head: HeadModel) -> None:
-        """texels: [C, R, R].  generator: of the same preset, in eval mode."""
+    def __init__(
+        self,
+        preset: Preset,
+        texels: Tensor,
+        generator: Generator,
+        head: HeadModel,
+        *,
+        hearing: Hearing | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        """texels: [C, R, R].  generator: of the same preset, in eval mode.  device: of the network, else the CPU.
+
+        Raises DubplateError where a GPU cannot keep a frame's bits.
+        """
         self.preset = preset
         self.head = head
+        self.hearing = hearing or Hearing()
         self._texels = texels
         self._layout = MipLayout.of(head, preset.texture_size)
         self._levels = mip_levels(texels, self._layout)  # [N, C]
         self._generator = generator
+        self._drawer = WindowDrawer(generator, preset, self.hearing, device or torch.device("cpu"))
         self._geometry = HeadGeometry(head, preset.crop_size)
         self._plan: tuple[Shot, _Plan] | None = None  # of the last shot asked for
 
@@ -85,16 +116,28 @@ class NeuralTextureRenderer:
         head.require(info.head.sha256, f"Actor {info.name}")
         size = preset(info.preset)
         texels, generator = load_weights(folder, size)
-        return cls(size, texels, generator, head)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(size, texels, generator, head, hearing=Hearing.of_actor(info.settings), device=device)
+
+    def with_hearing(self, hearing: Hearing) -> NeuralTextureRenderer:
+        """This renderer, hearing the voice as told."""
+        if hearing == self.hearing:
+            return self
+        other = copy.copy(self)
+        other.hearing = hearing
+        other._drawer = WindowDrawer(self._generator, self.preset, hearing, self._drawer.device)
+        return other
 
     def renderer_key(self) -> str:
         """Hash of weights, texture, head, preset, versions: all that fixes bits besides shot, take and plates."""
-        arrays = {name: tensor.numpy() for name, tensor in self._generator.state_dict().items()}
+        arrays = {name: tensor.cpu().numpy() for name, tensor in self._generator.state_dict().items()}
         arrays["texels"] = self._texels.numpy()
         facts = {
             "renderer": NAME,
             "version": VERSION,
             "preset": asdict(self.preset),
+            "hearing": asdict(self.hearing),
+            "drawing": self._drawer.facts(),
             "head": self.head.sha256,
             "weights": sha256_arrays(arrays),
             "torch": torch.__version__,
@@ -127,13 +170,23 @@ class NeuralTextureRenderer:
         shot.checked(take)
         plan = self._planned(shot)
         wanted = [index for index in shot.indices(frames) if plan.usable[index]]
+        with closing(read_ahead(self._batches(shot, take, wanted, plan, plates, stop), BATCHES_AHEAD)) as batches:
+            for batch in batches:
+                check(stop)
+                for index, picture in zip(batch.centres, self._draw(batch), strict=False):
+                    yield self._finish(shot.info.first_frame + index, batch.frames[index], picture)
+
+    def _batches(
+        self, shot: Shot, take: Take, wanted: list[int], plan: _Plan, plates: Plates, stop: Stop
+    ) -> Iterator[PreparedBatch]:
+        """What the network draws, prepared in order; runs in a thread of its own, beside the drawing."""
         spectrogram = _spectrogram(shot, take)
         crops: dict[int, npt.NDArray[np.uint8]] = {}  # reference crops, at most the bank's count
         prepared: dict[int, PreparedFrame] = {}
-        batch = self.preset.batch_windows
-        for start in range(0, len(wanted), batch):
+        count = self.preset.batch_windows
+        for start in range(0, len(wanted), count):
             check(stop)
-            centres = wanted[start : start + batch]
+            centres = wanted[start : start + count]
             windows = [plan.window(index) for index in centres]
             needed = {member for window in windows for member in window}
             with fixed_threads(PREPARING_THREADS), torch.inference_mode():
@@ -141,10 +194,7 @@ class NeuralTextureRenderer:
                     index: prepared.get(index) or self._prepare(shot, take, index, plan, crops, plates)
                     for index in sorted(needed)
                 }
-            with fixed_threads(self.preset.threads), torch.inference_mode():
-                drawn = self._draw(windows, prepared, self._sound(shot, centres, spectrogram))
-            for index, picture in zip(centres, drawn, strict=False):
-                yield self._finish(shot.info.first_frame + index, prepared[index], picture)
+            yield PreparedBatch(centres, windows, prepared, *self._sound(shot, centres, spectrogram))
 
     def _planned(self, shot: Shot) -> _Plan:
         if self._plan is None or self._plan[0] is not shot:
@@ -184,22 +234,23 @@ class NeuralTextureRenderer:
     def _sound(
         self, shot: Shot, centres: list[int], spectrogram: npt.NDArray[np.float32] | None
     ) -> tuple[Tensor, Tensor]:
-        """mel [B, 80, 16] and heard [B] of a whole batch, the last window repeated."""
-        count = self.preset.batch_windows
+        """mel [B, moments, 80, 16] and heard [B] of a whole batch, the last window repeated."""
+        count, moments = self.preset.batch_windows, self.hearing.moments
         if spectrogram is None:
-            return torch.zeros(count, BANDS, WINDOW_COLUMNS), torch.zeros(count, dtype=torch.bool)
+            return torch.zeros(count, len(moments), BANDS, WINDOW_COLUMNS), torch.zeros(count, dtype=torch.bool)
         middle = [float(shot.track.time[index]) + 0.5 / shot.info.rate.fps for index in _padded(centres, count)]
-        windows = np.stack([mel_window(spectrogram, time_s) for time_s in middle])
-        return torch.from_numpy(windows), torch.ones(count, dtype=torch.bool)
+        windows = [[mel_window(spectrogram, time_s + moment) for moment in moments] for time_s in middle]
+        return torch.from_numpy(np.array(windows)), torch.ones(count, dtype=torch.bool)
 
-    def _draw(
-        self, windows: list[tuple[int, ...]], prepared: dict[int, PreparedFrame], sound: tuple[Tensor, Tensor]
-    ) -> npt.NDArray[np.float32]:
+    def _draw(self, batch: PreparedBatch) -> npt.NDArray[np.float32]:
         """The centre frames [B, S, S, 3], 0..1, of a batch that is always whole."""
-        batch = _padded(windows, self.preset.batch_windows)
-        features = torch.stack([torch.stack([prepared[member].features for member in window]) for window in batch])
-        base = torch.stack([torch.stack([prepared[member].base for member in window]) for window in batch])
-        drawn = self._generator(features, base, *sound)[:, self.preset.window // 2]  # [B, 3, S, S]
+        windows = _padded(batch.windows, self.preset.batch_windows)
+        members = [batch.frames[member] for window in windows for member in window]
+        shape = (len(windows), self.preset.window)
+        with torch.inference_mode():
+            features = torch.stack([member.features for member in members]).unflatten(0, shape)
+            base = torch.stack([member.base for member in members]).unflatten(0, shape)
+        drawn = self._drawer(features, base, batch.mel, batch.heard)  # [B, 3, S, S]
         return ((drawn + 1.0) / 2.0).clamp(0.0, 1.0).permute(0, 2, 3, 1).contiguous().numpy()
 
     def _finish(self, frame: int, prepared: PreparedFrame, picture: npt.NDArray[np.float32]) -> RenderedFrame:
