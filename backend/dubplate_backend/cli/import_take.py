@@ -11,7 +11,9 @@ import typer
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="Live Link Face .csv, Audio2Face .json, or vertices .npy (FaceFormer).")],
+    file: Annotated[
+        Path, typer.Argument(help="Live Link Face .csv, Audio2Face .json, vertices .npy, or another shot.")
+    ],
     shot: Annotated[Path, typer.Argument(help="The shot package that gets the take.")],
     take: Annotated[str, typer.Option(help="Name of the take to store in the shot.")],
     fps: Annotated[float | None, typer.Option(help="The file's rate, where it does not say or says wrong.")] = None,
@@ -25,19 +27,27 @@ def command(
         typer.Option(help="Eyes and brows: 'filmed' or 'imported'. Default: imported from Live Link Face alone."),
     ] = None,
     neutral: Annotated[Path | None, typer.Option(help="Vertices: the resting face, .npy of (5023, 3).")] = None,
-    sequence: Annotated[str | None, typer.Option(help="Vertices: which, where the file holds several.")] = None,
+    sequence: Annotated[
+        str | None, typer.Option(help="Vertices: which, where the file holds several. Shot: which take; `tracked`.")
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=5, help="Shot: by how much the mouth moves more; as far as either opens the lips."),
+    ] = None,
     head: Annotated[
         str | None, typer.Option(help="Head model: a FLAME file or folder. Default: $DUBPLATE_HEAD.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make a take from a performance of another tool, set to the shot's frames by seconds.
+    """Make a take from a performance of another tool or of another shot's actor, set to the shot's frames by seconds.
 
     Examples:
 
         dubplate import take phone.csv man.dubshot --take phone --start timecode
 
         dubplate import take line_bsweight.json man.dubshot --take a2f --audio line.wav
+
+        dubplate import take other.dubshot man.dubshot --take as_other
 
         dubplate import take results_dict.npy man.dubshot --take imitator --head flame2023.pkl
     """
@@ -59,6 +69,7 @@ def command(
         upper_face=UpperFace(upper_face) if upper_face else None,
         sequence=sequence,
         neutral=neutral,
+        scale=scale,
     )
     with progress_bar("Import") as progress:
         made = import_take(file, package, take, head=load_head(head), settings=settings, progress=progress)

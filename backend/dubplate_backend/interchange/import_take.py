@@ -18,12 +18,13 @@ from dubplate_backend.interchange.face_performance import FacePerformance
 from dubplate_backend.interchange.face_shapes import codes_of_shapes, missed
 from dubplate_backend.interchange.live_link import read_live_link
 from dubplate_backend.interchange.resample import Placed, place, start_seconds
+from dubplate_backend.interchange.retarget import lip_range, on_face, performance_of, scale_between
 from dubplate_backend.interchange.vertex_fit import fit_vertices
 from dubplate_backend.interchange.vertex_performance import VertexPerformance, lip_gap, read_vertices
 from dubplate_backend.speech.mouth import LipGauge, resting_expression, resting_face
 from dubplate_backend.speech.sound import has_sound
 from dubplate_shared.errors import FootageError, InvalidInput
-from dubplate_shared.files import sha256_file
+from dubplate_shared.files import sha256_arrays, sha256_file
 from dubplate_shared.plate_names import checked_name
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, never, silent
 from dubplate_shared.shot import HeadIdentity, Shot
@@ -50,7 +51,8 @@ class TakeSettings:
     fps: its rate, where the file does not say or says wrong.   start: see `resample.start_seconds`.
     audio: the voice that belongs to it.   upper_face: None: imported where the performer's own face was recorded
     (Live Link Face), filmed where it was made from sound.
-    sequence: which of a file's performances.   neutral: the resting face of vertices, a file; None: found in them.
+    sequence: which of a file's performances, or of a shot's takes.   neutral: the resting face of vertices, a file;
+    None: found in them.   scale: of a performance from another shot; None: by how far either actor opens the lips.
     """
 
     fps: float | None = None
@@ -59,6 +61,7 @@ class TakeSettings:
     upper_face: UpperFace | None = None
     sequence: str | None = None
     neutral: Path | None = None
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def import_take(
     progress: ProgressCallback = silent,
     stop: Stop = never,
 ) -> ImportedTake:
-    """A take of `shot` from a file of another tool; `shot.save_take` stores it.
+    """A take of `shot` from a file of another tool, or from another shot; `shot.save_take` stores it.
 
     Live Link Face .csv and Audio2Face .json go onto any head; vertices (.npy) onto the FLAME they were made on.
     Raises InvalidInput where the file cannot be used, HeadModelMismatch where its vertices are of another head or
@@ -90,13 +93,13 @@ def import_take(
     shot.info.head.require(HeadIdentity(head.kind, head.sha256), "This head")
     if checked_name(name, "Take") == TRACKED:
         raise InvalidInput(f"{TRACKED!r} is what was filmed and cannot be replaced.", hint="Choose another take name.")
-    if not path.is_file():
+    if not path.exists():
         raise InvalidInput(f"{path} does not exist.", hint="Check the path.")
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InvalidInput(
             f"{path.name} is of no known kind.",
-            hint="Give the .csv of Live Link Face, the .json of Audio2Face, or vertices as .npy.",
+            hint="Give the .csv of Live Link Face, the .json of Audio2Face, vertices as .npy, or another shot.",
         )
     if settings.fps is not None and not 0 < settings.fps <= MAX_RATE:
         raise InvalidInput(f"{settings.fps:g} frames a second is no rate.", hint="Give the file's true rate.")
@@ -228,6 +231,62 @@ def _from_vertices(
     return ImportedTake(take, figures, performance.notes + cut)
 
 
+def _from_shot(
+    path: Path,
+    shot: Shot,
+    name: str,
+    head: HeadModel,
+    settings: TakeSettings,
+    progress: ProgressCallback,
+    stop: Stop,
+) -> ImportedTake:
+    progress(Progress(0, 2, "reading"))
+    other = Shot.load(path)
+    other.info.head.require(HeadIdentity(head.kind, head.sha256), "This head")
+    source = other.take(settings.sequence or TRACKED)
+    performance = performance_of(head, other, source)
+    scale = settings.scale or scale_between(lip_range(head, other), lip_range(head, shot))
+    check(stop)
+    progress(Progress(1, 2, "putting it on the face"))
+    sample_s = 1.0 / other.info.rate.fps
+    seconds = float(performance.times_s[-1]) + sample_s
+    placed, start_s, cut = placed_in(shot, settings.start, None, seconds)
+
+    def at_frames(values: np.ndarray) -> np.ndarray:
+        at = placed.sampled(performance.times_s, sample_s, values)
+        return scale * at * placed.presence.reshape(-1, *[1] * (at.ndim - 1))
+
+    upper = settings.upper_face or UpperFace.FILMED
+    if upper is UpperFace.IMPORTED:
+        raise InvalidInput("Of another shot only the mouth is taken over.", hint="Leave --upper-face out.")
+    gap = at_frames(performance.gap_m)
+    expression, jaw = on_face(
+        head, shot.track.shape, base_face(head, shot, upper), at_frames(performance.expression),
+        at_frames(performance.jaw), gap,
+    )  # fmt: skip
+    expression = expression + _contact(head, shot, expression, jaw, np.clip(1.0 - 1e3 * gap / TOUCHING_MM, 0.0, 1.0))
+    origin = {
+        "kind": "retarget",
+        "shot": other.info.name,
+        "file": str(path.resolve()),
+        "take": source.name,
+        "sha256": sha256_arrays({"expression": source.expression, "jaw": source.jaw}),
+        "start_s": start_s,
+        "scale": scale,
+    }
+    voice = settings.audio or (_voice_of(other, source) if start_s == 0 else None)
+    if voice is not None:
+        origin["audio"] = str(voice.resolve())
+    figures = {"seconds": seconds, "scale": scale, "lips_apart_mm": float(1e3 * gap.max())}
+    return ImportedTake(Take(name, expression, jaw, None, origin), figures, cut)
+
+
+def _voice_of(shot: Shot, take: Take) -> Path | None:
+    """The voice that belongs to a take of another shot."""
+    named = take.origin.get("audio")
+    return shot.resolve(str(named)) if named else shot.audio_path() if take.name == TRACKED else None
+
+
 def _touching(head: HeadModel, performance: VertexPerformance) -> np.ndarray:
     """(T,) 1 where the lips of the performance touch, easing to 0 where they are clearly apart."""
     closed = np.maximum(lip_gap(head, performance.neutral[None]), 0.0)
@@ -246,4 +305,5 @@ _READERS: dict[str, Callable[..., ImportedTake]] = {
     ".csv": _from_shapes(read_live_link, "live_link_face", UpperFace.IMPORTED),
     ".json": _from_shapes(read_audio2face, "audio2face", UpperFace.FILMED),
     ".npy": _from_vertices,
+    ".dubshot": _from_shot,
 }

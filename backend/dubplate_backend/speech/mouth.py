@@ -105,10 +105,22 @@ def resting_face(head: HeadModel, shot: Shot) -> np.ndarray:
 
 def resting_expression(head: HeadModel, shot: Shot) -> np.ndarray:
     """[100]: the actor's face at rest, of the frames whose lips are nearest to closed."""
+    return np.median(shot.track.expression[resting_frames(head, shot)], axis=0).astype(np.float64)
+
+
+def resting_frames(head: HeadModel, shot: Shot) -> np.ndarray:
+    """Indices of the frames whose lips are nearest to closed."""
     track = shot.track
     gap = LipGauge(head, track.shape).gap_m(track.expression, track.jaw) + 1e3 * (track.confidence <= 0)
     count = max(3, round(_RESTING_SHARE * len(gap)))
-    return np.median(track.expression[np.argsort(gap, kind="stable")[:count]], axis=0).astype(np.float64)
+    return np.argsort(gap, kind="stable")[:count]
+
+
+def mouth_alone(head: HeadModel, offsets: np.ndarray) -> np.ndarray:
+    """(T, 100): of offsets of expression, what moves the lower face and leaves the upper face where it is."""
+    lower, upper = _normal_matrix(head, "redraw", True), _normal_matrix(head, "redraw", False)  # [100, 100]
+    ridge = _RIDGE_M2 * np.eye(offsets.shape[1])
+    return np.linalg.solve(lower + _KEEP_UPPER * upper + ridge, lower @ offsets.T.astype(np.float64)).T
 
 
 def _normal_matrix(head: HeadModel, mask: str, inside: bool) -> np.ndarray:
