@@ -10,7 +10,7 @@ from importlib import import_module
 import typer
 from rich.console import Console
 
-from dubplate_backend.cli import import_
+from dubplate_backend.cli import import_, study
 from dubplate_shared import __version__
 from dubplate_shared.errors import DubplateError
 
@@ -61,6 +61,7 @@ def application() -> typer.Typer:
     for name in _COMMANDS:
         app.command(name)(import_module(f"dubplate_backend.cli.{name}").command)
     app.add_typer(import_.group(), name="import")
+    app.add_typer(study.group(), name="study")
     return app
 
 
