@@ -34,6 +34,14 @@ def command(
     grain: Annotated[
         float, typer.Option(min=0, max=2, help="How much of the plate's grain the drawn face gets; 0 is off.")
     ] = 1.0,
+    sound_gain: Annotated[
+        float | None,
+        typer.Option(min=0, max=2, help="How strongly the voice is heard beside the curves; the actor's unless told."),
+    ] = None,
+    sound_smoothing: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.9, help="How steadily it is heard from frame to frame; the actor's unless told."),
+    ] = None,
     require_work: Annotated[bool, typer.Option("--require-work", help="Exit 21 where nothing is to be drawn.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be drawn.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -50,6 +58,8 @@ def command(
         dubplate render man.dubshot --actor man.dubactor -o out --version 2 --sheet
 
         dubplate render man.dubshot --actor man.dubactor -o out --grain 0.5 --sharpness 0
+
+        dubplate render man.dubshot --actor man.dubactor -o out --sound-gain 1.25 --sound-smoothing 0.3
 
         dubplate render man.dubshot --actor man.dubactor -o out --dry-run --json
     """
@@ -68,7 +78,7 @@ def command(
 
     loaded = Shot.load(shot)
     composite = CompositeSettings(background_test, colour_match, sharpness, grain)
-    settings = RenderSettings(composite, force, preview, sheet, segmentation)
+    settings = RenderSettings(composite, force, preview, sheet, segmentation, sound_gain, sound_smoothing)
     request = {
         "shot": loaded,
         "take": loaded.take(take),
@@ -96,4 +106,9 @@ def command(
     with nullcontext(silent) if as_json else progress_bar("Rendering") as progress:  # JSON stands alone
         report = render_shot(**request, progress=progress, written=saved)
     facts = report.to_json()
-    print(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k}: {v}" for k, v in facts.items() if v))
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    print("\n".join(f"{k}: {v}" for k, v in {**facts, "mouth": report.mouth}.items() if v))
+    if report.mouth is not None and report.mouth.warning:
+        print(report.mouth.warning, file=sys.stderr)

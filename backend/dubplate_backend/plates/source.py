@@ -27,7 +27,7 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import sha256_file
 from dubplate_shared.shot import Shot
 
-PLATES_KEPT = 8  # a window of five and its neighbours, so that each plate is decoded once when frames come in order
+PLATES_KEPT = 8  # unless told: a window of five and its neighbours, each decoded once when frames come in order
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,13 @@ class Plate:
 class ShotPlates:
     """Plates of a shot by frame number; a few are kept, so memory does not grow with the shot."""
 
-    def __init__(self, shot: Shot) -> None:
-        """Raises InvalidInput (FootageError for a video) where the plates are not there or do not fit the shot."""
+    def __init__(self, shot: Shot, keep: int = PLATES_KEPT) -> None:
+        """keep: how many plates stay in memory.
+
+        Raises InvalidInput (FootageError for a video) where the plates are not there or do not fit the shot."""
         self._shot = shot
         self._path = shot.plate_path()
+        self._keep = keep
         self._kept: OrderedDict[int, Plate] = OrderedDict()
         self._colour: PlateColour | None = None
         self._hashed: tuple[tuple[str, int, int], str] | None = None
@@ -93,7 +96,7 @@ class ShotPlates:
             plate = self._checked(self._read(frame, index))
             self._colour = plate.colour
             self._kept[frame] = plate
-            while len(self._kept) > PLATES_KEPT:
+            while len(self._kept) > self._keep:
                 self._kept.popitem(last=False)
             return plate
 

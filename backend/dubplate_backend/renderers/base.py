@@ -37,6 +37,7 @@ class Renderer(Protocol):
     """Draws a take over a shot. A frame's bits depend on its window alone, never on the frames asked with it."""
 
     preset: Preset
+    hearing: Hearing
 
     def with_hearing(self, hearing: Hearing) -> Renderer:
         """The same renderer, hearing the voice as told; without that, as its actor says."""

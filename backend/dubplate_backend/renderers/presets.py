@@ -78,9 +78,12 @@ HERO = Preset(
 )
 
 
+PRESETS = (DRAFT, STANDARD, HERO)
+
+
 def preset(name: str) -> Preset:
     """The preset of that name. Raises InvalidInput naming the ones there are."""
-    presets = {entry.name: entry for entry in (DRAFT, STANDARD, HERO)}
+    presets = {entry.name: entry for entry in PRESETS}
     if name not in presets:
         raise InvalidInput(f"There is no preset {name!r}.", hint=f"Choose one of: {', '.join(presets)}.")
     return presets[name]

@@ -75,6 +75,7 @@ def plan_shot(
     with ShotPlates(shot) as plates:
         renderer = load_renderer(actor_path, head)
         settings = RenderSettings.of(settings)
+        renderer = renderer.with_hearing(settings.hearing(renderer.hearing))
         with closing(load_segmenter(settings.segmentation)) as segmenter:
             plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings)
     check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)

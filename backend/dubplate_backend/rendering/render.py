@@ -25,7 +25,10 @@ from dubplate_backend.plates.source import Plate, ShotPlates
 from dubplate_backend.renderers.base import RenderedFrame, Renderer
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.renderers.neural_texture.threads import fixed_threads
+from dubplate_backend.renderers.presets import Preset
+from dubplate_backend.rendering.finishing import BATCHES_WAITING, SharedSegmenter, finishing_threads, in_order
 from dubplate_backend.rendering.keys import sound_of
+from dubplate_backend.rendering.mouth_resolution import MouthResolution
 from dubplate_backend.rendering.plan import RenderPlan, check_disk, check_inputs, make_plan
 from dubplate_backend.rendering.report import RenderReport
 from dubplate_backend.rendering.settings import RenderSettings
@@ -40,8 +43,14 @@ from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
 
 SHEET_ROWS = 6
+FINISHING_TORCH_THREADS = 1  # one frame each: several are finished at once
 
 PlateWritten = Callable[[int, Path], None]
+
+
+def plates_in_flight(preset: Preset) -> int:
+    """Plates between the first of a batch that is being finished and the last of the next one's windows."""
+    return 2 * preset.batch_windows + preset.window - 1
 
 
 class _PlateLost(Exception):
@@ -78,8 +87,9 @@ def render_shot(
     settings = RenderSettings.of(settings)
     check_inputs(shot, take, actor_path, head, frames)
     renderer = renderer or load_renderer(actor_path, head)
-    segmenter = load_segmenter(settings.segmentation)
-    with ShotPlates(shot) as plates, fixed_threads(renderer.preset.threads), closing(segmenter):
+    renderer = renderer.with_hearing(settings.hearing(renderer.hearing))
+    segmenter = SharedSegmenter(load_segmenter(settings.segmentation))
+    with ShotPlates(shot, plates_in_flight(renderer.preset)) as plates, closing(segmenter):
         progress(Progress(0, len(frames), "checking"))
         plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings)
         check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
@@ -102,6 +112,7 @@ def render_shot(
         manifest=run.folder / NAME,
         preview=preview,
         sheet=sheet,
+        mouth=MouthResolution.of(shot, head, renderer.preset),
     )
     if run.failed:
         first = next(iter(run.failed.items()))
@@ -110,6 +121,16 @@ def render_shot(
             hint="The other frames are complete. Mend what is named and run the same command again.",
         )
     return report
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """A frame to composite and write.  rendered: None where it passes through.  plate: None where it is `lost`."""
+
+    frame: int
+    rendered: RenderedFrame | None
+    plate: Plate | None
+    lost: str
 
 
 @dataclass
@@ -141,19 +162,39 @@ class _Run:
         """Draw and write what the plan asks for. Raises Cancelled, OutputNotWritable, what the renderer raises."""
         for frame in self.plan.standing:
             self.written(frame, self._path(frame))
-        for frame in self.plan.to_pass:
-            check(self.stop)
-            self._finish(frame, None)
+        self._finish_all((frame, None) for frame in self.plan.to_pass)
         waiting = self.plan.to_draw
         while waiting:
+            drawn = self.renderer.render(self.shot, self.take, waiting, self._net, self.stop)
             try:
-                for rendered in self.renderer.render(self.shot, self.take, waiting, self._net, self.stop):
-                    self._finish(rendered.frame, rendered)
-                    check(self.stop)
+                self._finish_all((rendered.frame, rendered) for rendered in drawn)
             except _PlateLost as lost:
                 waiting = self._without(waiting, lost)
             else:
                 return
+
+    def _finish_all(self, frames: Iterator[tuple[int, RenderedFrame | None]]) -> None:
+        """Composite and write frames as they come, in a few threads; a frame that cannot be composited fails alone."""
+        threads = finishing_threads(self.shot.info.height, self.shot.info.width)
+        waiting = BATCHES_WAITING * self.renderer.preset.batch_windows
+        with closing(in_order(self._finish, self._with_plates(frames), threads=threads, waiting=waiting)) as finished:
+            for frame, outcome in finished:
+                if isinstance(outcome, FrameRecord):
+                    self.records[frame] = outcome
+                    self.written(frame, self._path(frame))
+                else:
+                    self.failed[frame] = outcome
+                done = len(self.plan.standing) + len(self.records) + len(self.failed)
+                self.progress(Progress(done, len(self.plan.frames), "rendering"))
+
+    def _with_plates(self, frames: Iterator[tuple[int, RenderedFrame | None]]) -> Iterator[_Unfinished]:
+        """Each frame with its plate, taken while it is still in memory, or with why there is none."""
+        for frame, rendered in frames:
+            check(self.stop)
+            try:
+                yield _Unfinished(frame, rendered, self.plates.plate(frame), "")
+            except InvalidInput as error:
+                yield _Unfinished(frame, rendered, None, error.message)
 
     def _net(self, frame: int) -> np.ndarray:
         """A plate for the renderer. Raises _PlateLost where it cannot be read."""
@@ -171,21 +212,20 @@ class _Run:
         self.failed.update(dict.fromkeys(sorted(needing), lost.message))
         return tuple(frame for frame in left if frame not in needing)
 
-    def _finish(self, frame: int, rendered: RenderedFrame | None) -> None:
-        """Composite and write one frame; a frame that cannot be composited fails alone."""
+    def _finish(self, given: _Unfinished) -> tuple[int, FrameRecord | str]:
+        """Composite and write one frame, in any thread: its record, or why there is none."""
+        plate, frame = given.plate, given.frame
+        if plate is None:
+            return frame, given.lost
         try:
-            plate = self.plates.plate(frame)
-            composite = self._composite(plate, rendered)
+            with fixed_threads(FINISHING_TORCH_THREADS):
+                composite = self._composite(plate, given.rendered)
         except InvalidInput as error:
-            self.failed[frame] = error.message
-            return
-        status = FrameStatus.PASSTHROUGH if rendered is None else FrameStatus.DRAWN
+            return frame, error.message
+        status = FrameStatus.PASSTHROUGH if given.rendered is None else FrameStatus.DRAWN
         path = self._path(frame)
         write_exr(path, layers(composite, plate), plate.windows, self._attributes(plate, status))
-        self.records[frame] = FrameRecord(path.name, sha256_file(path), self.plan.keys[frame], status, self.take.name)
-        self.written(frame, path)
-        done = len(self.plan.standing) + len(self.records) + len(self.failed)
-        self.progress(Progress(done, len(self.plan.frames), "rendering"))
+        return frame, FrameRecord(path.name, sha256_file(path), self.plan.keys[frame], status, self.take.name)
 
     def _composite(self, plate: Plate, rendered: RenderedFrame | None) -> Composite:
         index = self.shot.index(plate.frame)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dubplate_backend.rendering.mouth_resolution import MouthResolution
 from dubplate_shared.frames import format_frames
 
 
@@ -15,7 +16,8 @@ from dubplate_shared.frames import format_frames
 class RenderReport:
     """Frame numbers by what became of them, and where the results lie.
 
-    failed: frame -> why.  preview, sheet: None where they were not asked for.
+    failed: frame -> why.  preview, sheet: None where they were not asked for.  mouth: how many pixels it has, None
+    where no face was seen.
     """
 
     drawn: tuple[int, ...]
@@ -27,10 +29,12 @@ class RenderReport:
     manifest: Path
     preview: Path | None
     sheet: Path | None
+    mouth: MouthResolution | None
 
     def to_json(self) -> dict[str, Any]:
         """For --json: paths as text, frames as ranges."""
         ranges = {name: format_frames(getattr(self, name)) for name in ("drawn", "skipped", "passed_through")}
         paths = {name: str(getattr(self, name) or "") for name in ("folder", "manifest", "preview", "sheet")}
         failed = {str(frame): why for frame, why in self.failed.items()}
-        return {**ranges, "failed": failed, "seconds": round(self.seconds, 3), **paths}
+        mouth = None if self.mouth is None else self.mouth.to_json()
+        return {**ranges, "failed": failed, "seconds": round(self.seconds, 3), "mouth": mouth, **paths}

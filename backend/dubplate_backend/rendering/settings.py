@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dubplate_backend.compositing.composite import CompositeSettings
+from dubplate_backend.renderers.hearing import Hearing
 from dubplate_shared.errors import InvalidInput
 
 MOST_STRENGTH = 2.0
@@ -19,7 +20,8 @@ class RenderSettings:
     """composite: post-processing, part of every frame's hash.  force: draw frames that stand already.
 
     preview: write preview.mp4.  sheet: write sheet.png.  segmentation: BiSeNet's weights for the background test, a
-    file of this machine; $DUBPLATE_BISENET or MediaPipe's network where there is none.
+    file of this machine; $DUBPLATE_BISENET or MediaPipe's network where there is none.  sound_gain, sound_smoothing:
+    how the voice is heard, as the actor says unless told.
     """
 
     composite: CompositeSettings = field(default_factory=CompositeSettings)
@@ -27,6 +29,13 @@ class RenderSettings:
     preview: bool = True
     sheet: bool = False
     segmentation: Path | None = None
+    sound_gain: float | None = None
+    sound_smoothing: float | None = None
+
+    def hearing(self, actor: Hearing) -> Hearing:
+        """How the voice is heard.  actor: what stands where nothing is told.  Raises InvalidInput."""
+        gain = actor.gain if self.sound_gain is None else self.sound_gain
+        return Hearing(gain, actor.smoothing if self.sound_smoothing is None else self.sound_smoothing)
 
     @classmethod
     def of(cls, given: RenderSettings | Mapping[str, Any] | None) -> RenderSettings:
@@ -40,7 +49,9 @@ class RenderSettings:
                 raise InvalidInput(
                     f"There is no render setting {name!r}.", hint=f"There are: {', '.join(sorted(own | set(inner)))}."
                 )
-            if isinstance(inner.get(name), float):
+            if name in ("sound_gain", "sound_smoothing"):
+                Hearing(**{name.removeprefix("sound_"): value})
+            elif isinstance(inner.get(name), float):
                 _check_strength(name, value)
             elif not isinstance(value, bool):
                 raise InvalidInput(f"Render setting {name!r} is {value!r}.", hint="It is true or false.")

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.plates.read_ahead import read_ahead
 from dubplate_backend.renderers.base import Plates, RenderedFrame
 from dubplate_backend.renderers.hearing import Hearing
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
@@ -53,7 +52,6 @@ from dubplate_shared.take import TRACKED, Take
 
 NAME = "neural_texture"
 VERSION = 2  # raised when the same weights would draw other bits
-BATCHES_AHEAD = 1  # prepared while the network draws
 PREPARING_THREADS = 1  # one frame's geometry is too small to share among threads
 FEATHER = 0.06  # of the crop: how far the matte ramps inside its support
 DRAWN_MARGIN = 0.03  # of the crop: soft skin beside the filmed or drawn mouth region that is redrawn with it
@@ -170,8 +168,11 @@ class NeuralTextureRenderer:
         shot.checked(take)
         plan = self._planned(shot)
         wanted = [index for index in shot.indices(frames) if plan.usable[index]]
-        with closing(read_ahead(self._batches(shot, take, wanted, plan, plates, stop), BATCHES_AHEAD)) as batches:
-            for batch in batches:
+        batches = self._batches(shot, take, wanted, plan, plates, stop)
+        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as aside:
+            coming = aside.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = aside.submit(next, batches, None)  # prepared while the network draws this one
                 check(stop)
                 for index, picture in zip(batch.centres, self._draw(batch), strict=False):
                     yield self._finish(shot.info.first_frame + index, batch.frames[index], picture)
@@ -179,7 +180,7 @@ class NeuralTextureRenderer:
     def _batches(
         self, shot: Shot, take: Take, wanted: list[int], plan: _Plan, plates: Plates, stop: Stop
     ) -> Iterator[PreparedBatch]:
-        """What the network draws, prepared in order; runs in a thread of its own, beside the drawing."""
+        """What the network draws, in order."""
         spectrogram = _spectrogram(shot, take)
         crops: dict[int, npt.NDArray[np.uint8]] = {}  # reference crops, at most the bank's count
         prepared: dict[int, PreparedFrame] = {}
@@ -189,6 +190,8 @@ class NeuralTextureRenderer:
             centres = wanted[start : start + count]
             windows = [plan.window(index) for index in centres]
             needed = {member for window in windows for member in window}
+            for reference in sorted({int(plan.references[member]) for member in needed} - crops.keys()):
+                crops[reference] = self._filmed(shot, reference, plates)
             with fixed_threads(PREPARING_THREADS), torch.inference_mode():
                 prepared = {
                     index: prepared.get(index) or self._prepare(shot, take, index, plan, crops, plates)
@@ -206,14 +209,7 @@ class NeuralTextureRenderer:
     ) -> PreparedFrame:
         """Rasterise the filmed and the take's head, fill the mask, sample the texture: one frame alone."""
         track, size = shot.track, self.preset.crop_size
-
-        def filmed(at: int) -> npt.NDArray[np.uint8]:
-            return crop_picture(plates(shot.info.first_frame + at), shot.crop[at], size)
-
-        reference = int(plan.references[index])
-        if reference not in crops:
-            crops[reference] = filmed(reference)
-        rgb = filmed(index)
+        rgb = self._filmed(shot, index, plates)
         mask = self._geometry.redraw_mask(track, shot.crop, index, expression=plan.rest)
         was = self._geometry.view(track, shot.crop, index, expression=track.expression[index], jaw=track.jaw[index])
         view = self._geometry.view(
@@ -227,9 +223,12 @@ class NeuralTextureRenderer:
         face, inside = torch.from_numpy(view.face)[None], torch.from_numpy(mask)[None]
         texels = sample_levels(self._levels, torch.from_numpy(view.uv)[None], face, self._layout)
         base = base_picture(_planes(rgb), _planes(fill_mask(rgb, mask)), texels, face, inside)
-        features = frame_features(base, texels, inside, _planes(crops[reference]))
+        features = frame_features(base, texels, inside, _planes(crops[int(plan.references[index])]))
         drawn = grow(was.regions["redraw"] | view.regions["redraw"], round(DRAWN_MARGIN * size))
         return PreparedFrame(features[0], base[0], rgb, mask, matte(mask, drawn, FEATHER * size), view)
+
+    def _filmed(self, shot: Shot, index: int, plates: Plates) -> npt.NDArray[np.uint8]:
+        return crop_picture(plates(shot.info.first_frame + index), shot.crop[index], self.preset.crop_size)
 
     def _sound(
         self, shot: Shot, centres: list[int], spectrogram: npt.NDArray[np.float32] | None
