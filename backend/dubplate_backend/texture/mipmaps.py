@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.raster.rasterise import rasterise
+from dubplate_backend.raster.rasterise import visible_faces
 
 LEVELS = 4
 """Down to an eighth: a 128 px crop shows a texture of 256 at about half its scale, a turned cheek at a quarter."""
@@ -94,7 +94,7 @@ def uv_charts(faces_uv: npt.NDArray[np.int64], vertices: int) -> npt.NDArray[np.
 def _labels(uv: Tensor, faces_uv: Tensor, chart_of_face: npt.NDArray[np.int16], size: int) -> npt.NDArray[np.int16]:
     """[size, size]: the chart that covers each cell's centre, -1 where none does."""
     flat = torch.stack([uv[:, 0] * size, (1.0 - uv[:, 1]) * size, torch.ones_like(uv[:, 0])], dim=-1)  # [VT, 3]
-    faces = rasterise(flat[None], faces_uv, size, size).pix_to_face[0].numpy()
+    faces = visible_faces(flat[None], faces_uv, size, size)[0].numpy()
     return np.where(faces >= 0, chart_of_face[np.maximum(faces, 0)], np.int16(-1))
 
 
