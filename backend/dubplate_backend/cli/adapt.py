@@ -15,11 +15,26 @@ def command(
     shots: Annotated[list[Path], typer.Argument(help="Tracked shots of one person, NAME.dubshot.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="The actor's folder, NAME.dubactor.")],
     preset: Annotated[str, typer.Option(help="draft, standard or hero.")] = "draft",
-    minutes: Annotated[float | None, typer.Option(help="Minutes to train, 15 unless told.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of the whole command, cropping and scoring counted; 15 unless told.")
+    ] = None,
     iterations: Annotated[int | None, typer.Option(help="Train this many iterations instead.")] = None,
+    prior: Annotated[
+        Path | None, typer.Option(help="Start from this NAME.dubprior; from the one that ships, where one does.")
+    ] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start without any prior.")] = False,
+    low_rank: Annotated[
+        bool, typer.Option("--low-rank", help="Train factors beside the prior's weights: a package under 15 MB.")
+    ] = False,
     consent: Annotated[Path | None, typer.Option(help="JSON file with the person's consent record.")] = None,
     name: Annotated[str | None, typer.Option(help="The actor's name; the folder's unless told.")] = None,
     vgg: Annotated[Path | None, typer.Option(help="torchvision's vgg19 or vgg16 weights, for the VGG loss.")] = None,
+    sound_gain: Annotated[
+        float, typer.Option(min=0, max=2, help="How strongly renders of this actor hear the voice beside the curves.")
+    ] = 1.0,
+    sound_smoothing: Annotated[
+        float, typer.Option(min=0, max=0.9, help="How steadily they hear it from frame to frame.")
+    ] = 0.0,
     head: Annotated[str | None, typer.Option(help="Head model; $DUBPLATE_HEAD or the stand-in unless told.")] = None,
     seed: Annotated[int, typer.Option(help="Of all chance in training.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from an earlier, stopped run of the same command.")] = True,
@@ -33,27 +48,31 @@ def command(
 
         dubplate adapt day1.dubshot day2.dubshot -o man.dubactor --vgg vgg19.pth
 
+        dubplate adapt man.dubshot -o man.dubactor --preset standard --prior studio.dubprior --low-rank
+
     Stopped runs go on where they were when the same command is given again.
     """
-    import json
+    from dataclasses import replace
 
+    from dubplate_backend.cli.consent import read_consent
     from dubplate_backend.cli.terminal import progress_bar
     from dubplate_backend.head.load import load_head
+    from dubplate_backend.renderers.hearing import Hearing
+    from dubplate_backend.renderers.neural_texture.prior import load_prior, shipped_prior
     from dubplate_backend.renderers.presets import preset as preset_named
     from dubplate_backend.training.adapt import adapt
+    from dubplate_backend.training.settings import LOW_RANK, settings_from_prior
     from dubplate_backend.training.vgg import load_vgg
     from dubplate_shared.errors import InvalidInput
     from dubplate_shared.shot import Shot
 
     size = preset_named(preset)
-    record = None
-    if consent is not None:
-        try:
-            record = json.loads(consent.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise InvalidInput(f"{consent} cannot be read: {error}.", hint="Give a JSON file.") from error
-        if not isinstance(record, dict):
-            raise InvalidInput(f"{consent} holds no JSON object.", hint='For example {"status": "granted", ...}.')
+    record = read_consent(consent)
+    if from_scratch and prior is not None:
+        raise InvalidInput("--prior and --from-scratch exclude each other.", hint="Leave one of them out.")
+    start = None if from_scratch else (shipped_prior(size) if prior is None else load_prior(prior))
+    if low_rank and start is None:
+        raise InvalidInput("--low-rank needs a prior.", hint=f"None ships for {preset}: give one with --prior.")
     if minutes is None and iterations is None:
         minutes = DEFAULT_MINUTES
     with progress_bar("Adapting") as progress:
@@ -66,6 +85,9 @@ def command(
             iterations=iterations,
             name=name,
             consent=record,
+            prior=start,
+            settings=replace(settings_from_prior(), rank=LOW_RANK) if low_rank else None,
+            hearing=Hearing(sound_gain, sound_smoothing),
             vgg=None if vgg is None else load_vgg(vgg),
             seed=seed,
             resume=resume,

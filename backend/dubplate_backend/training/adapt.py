@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.renderers.hearing import Hearing
 from dubplate_backend.renderers.neural_texture import renderer as neural_texture
 from dubplate_backend.renderers.neural_texture.prior import Prior
 from dubplate_backend.renderers.neural_texture.weights import save_factors, save_weights
@@ -62,6 +63,7 @@ def adapt(
     seed: int = 0,
     prior: Prior | None = None,
     settings: AdaptSettings | None = None,
+    hearing: Hearing | None = None,
     resume: bool = True,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -74,6 +76,7 @@ def adapt(
     out: the actor's folder; OUT.work beside it holds crops and checkpoints until the actor is complete, so that the
     same command goes on after a stop.  minutes: of the whole command, cropping and scoring counted.
     prior: whose weights to start from, and whose windows to mix in; from scratch where None.
+    hearing: how renders of this actor hear the voice unless told; training hears it as it is.
     Raises InvalidInput, HeadModelMismatch, FootageError, Cancelled (after a checkpoint), OutputNotWritable.
     """
     budget = Budget(minutes, iterations)
@@ -129,7 +132,9 @@ def adapt(
             for shot, crop in zip(shots, crops, strict=True)
         ),
         prior=None if prior is None else prior.sha256,
-        settings=_as_stored(settings) | {"seed": seed, "perceptual_weights": perceptual},
+        settings=_as_stored(settings)
+        | {f"sound_{name}": value for name, value in asdict(hearing or Hearing()).items()}
+        | {"seed": seed, "perceptual_weights": perceptual},
         metrics=scores.to_json() | {"iterations": trainer.iteration, "training_s": round(run.elapsed(), 1)},
         consent=dict(consent) if consent is not None else dict(CONSENT_MISSING),
     )

@@ -35,6 +35,7 @@ def save_checkpoint(folder: Path, trainer: Trainer, facts: Mapping[str, Any]) ->
         state = {
             "schema": SCHEMA,
             "iteration": trainer.iteration,
+            "ages": trainer.ages,
             "random": trainer.random.bit_generator.state,
             "facts": dict(facts),
         }
@@ -57,6 +58,7 @@ def load_checkpoint(folder: Path, trainer: Trainer) -> dict[str, Any]:
             f"The checkpoint {folder} cannot be read: {error}.", hint="Delete it, or start again with --no-resume."
         ) from error
     trainer.iteration = int(state["iteration"])
+    trainer.ages = [int(age) for age in state["ages"]]
     trainer.random.bit_generator.state = state["random"]
     return dict(state["facts"])
 

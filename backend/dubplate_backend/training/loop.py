@@ -61,6 +61,7 @@ class Run:
     checkpoint: Path
     clock: Callable[[], float]
     started: float  # of the clock
+    every_s: float = CHECKPOINT_EVERY_S
     earlier_s: float = 0.0  # before a resume
     losses: list[LossRow] = field(default_factory=list)
 
@@ -83,10 +84,14 @@ class Run:
         self.trainer.processes.wait()
 
     def train(self, draw: Callable[[], Batch], budget: Budget, progress: ProgressCallback, stop: Stop) -> None:
-        """Train until the budget is spent. Raises Cancelled after a checkpoint."""
+        """Train until the budget is spent.
+
+        Raises Cancelled after a checkpoint where `stop` says so; a signal's exception comes through as it is, since it
+        may fall into the middle of a step, and costs what came after the last checkpoint.
+        """
         trainer, together = self.trainer, self.trainer.processes
         saved = reported = self.elapsed()
-        every_s = CHECKPOINT_EVERY_S
+        every_s = self.every_s
         while True:
             now = self.elapsed()
             # What the first process sees holds for all, or they would stop at different steps.
@@ -99,7 +104,7 @@ class Run:
             if due:
                 self.keep()
                 saved = self.elapsed()
-                every_s = max(CHECKPOINT_EVERY_S, (saved - now) / CHECKPOINT_SHARE)
+                every_s = max(self.every_s, (saved - now) / CHECKPOINT_SHARE)
             if share >= 1.0:
                 return
             losses = trainer.step(draw(), share)

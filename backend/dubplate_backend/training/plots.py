@@ -31,6 +31,13 @@ def write_losses(path: Path, rows: Sequence[LossRow]) -> None:
         table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
 
 
+def read_losses(path: Path) -> dict[str, list[float]]:
+    """Each column of such a table, steps in which a loss was not taken left out."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows if row[name]] for name in (rows[0] if rows else ())}
+
+
 def plot_losses(path: Path, rows: Sequence[LossRow], note: str) -> None:
     """All losses over the iterations, logarithmic.  note: a line beneath the title."""
     figure = Figure(figsize=(9, 5), layout="constrained")

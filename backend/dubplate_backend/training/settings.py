@@ -38,6 +38,7 @@ class AdaptSettings:
     reference_choices: int = 6  # training draws a frame's reference from this many best
 
     mixed: float = 0.0  # windows of the prior's bundle for each window of the actor; paper 1, where there is a prior
+    texture_life: int = 0  # steps of a texture until it begins anew; 0: never
     rank: int = 0  # of the factors that are trained in place of the prior's weights; 0: the weights themselves
     bf16: bool = True  # where the device is faster in it
     gradient_limit: float = 0.0  # norm to which the generator's gradient is clipped; 0: never
@@ -50,6 +51,9 @@ class AdaptSettings:
         return max(self.augment_colour, self.augment_shift, self.augment_track) > 0.0
 
 
+LOW_RANK = 8  # of the factors where low rank is asked for: a tenth of draft's weights
+
+
 def settings_from_prior() -> AdaptSettings:
     """What differs where there is a prior to adapt (docs/decisions/0138)."""
     return AdaptSettings(network_rate=1e-3, mixed=1.0)
@@ -59,14 +63,15 @@ def settings_from_prior() -> AdaptSettings:
 class PriorSettings(AdaptSettings):
     """What differs where a prior is trained for an hour or two on a CPU (docs/decisions/0135)."""
 
-    batch: int = 4  # as the paper: windows of as many people
+    batch: int = 4  # windows, as the paper
     network_rate: float = 2e-3  # paper 1e-4, for a week
     texture_rate: float = 1e-2
     final_rate: float = 0.05
     ema: float = 0.995
     held_out: float = 0.1
     adversarial_from: float = 0.5
-    gradient_limit: float = 5.0
+    texture_life: int = 60
+    gradient_limit: float = 5.0  # an ordinary step's norm is about 1
     augment_colour: float = 0.10
     augment_shift: float = 0.04
     augment_track: float = 1.0
@@ -80,6 +85,7 @@ def paper_settings() -> PriorSettings:
         discriminator_rate=1e-4,
         final_rate=1.0,
         ema=0.9999,
+        texture_life=0,
         adversarial=1.0,
         adversarial_from=0.0,
         adversarial_interval=1,

@@ -25,7 +25,7 @@ from dubplate_backend.training.colours import first_colours
 from dubplate_backend.training.dataset import ShotCrops, crops_key
 from dubplate_backend.training.filmed import filmed_crops
 from dubplate_backend.training.identities import synthetic_crops
-from dubplate_backend.training.loop import Budget, Run
+from dubplate_backend.training.loop import CHECKPOINT_EVERY_S, Budget, Run
 from dubplate_backend.training.prior_package import draw_bundle, save_prior, score_people
 from dubplate_backend.training.processes import ALONE, Processes
 from dubplate_backend.training.sampler import WindowSampler
@@ -87,6 +87,7 @@ def train(
     say: Callable[[str], None] = print,
     stop: Stop = never,
     clock: Callable[[], float] = time.monotonic,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> Prior | None:
     """Train and write NAME.dubprior.
 
@@ -118,7 +119,8 @@ def train(
         processes=processes,
         device=device,
     )
-    run = Run(trainer, work / f"checkpoint-{_run_key(crops, preset, settings, seed, vgg)}", clock, clock())
+    checkpoint = work / f"checkpoint-{_run_key(crops, identities, preset, settings, seed, vgg)}"
+    run = Run(trainer, checkpoint, clock, clock(), checkpoint_every_s)
     if resume and run.resume():
         say(f"Going on from iteration {trainer.iteration}.")
     say(f"{len(known)} people, {sum(len(shot.train) for shot in crops)} frames to train on.")
@@ -204,11 +206,17 @@ def _consent(people: People, card: Card) -> Mapping[str, Any]:
 
 
 def _run_key(
-    crops: Sequence[ShotCrops], preset: Preset, settings: PriorSettings, seed: int, vgg: VggWeights | None
+    crops: Sequence[ShotCrops],
+    identities: Sequence[int],
+    preset: Preset,
+    settings: PriorSettings,
+    seed: int,
+    vgg: VggWeights | None,
 ) -> str:
     """A checkpoint is only gone on from by the same run: same people, sizes, settings, seed."""
     facts = {
         "crops": [crops_key(shot.shot, preset) for shot in crops],
+        "identities": list(identities),
         "preset": asdict(preset),
         "settings": asdict(settings),
         "seed": seed,

@@ -33,6 +33,7 @@ from dubplate_backend.training.vgg import VggLoss, VggWeights
 LAPLACIAN_SHARE, SSIM_SHARE, FEATURE_SHARE = 0.5, 0.1, 0.05
 HEAD_START = 0.1  # share of the run in which the discriminator learns before it is heeded
 RAMP = 0.2  # share of the run over which the adversarial terms then come in
+TEXTURES_STAY_FROM = 0.85  # share of the run: what a prior's bundle shows has been learnt in full
 EMA_WARM_UP = 10  # steps: the average's horizon is a tenth of the steps so far until it reaches its length
 
 
@@ -69,18 +70,23 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.generator = Generator(preset)
-            self.discriminator = Discriminator(preset).to(self.device)
+            self.discriminator = Discriminator(preset)
             self.textures = nn.ModuleList(NeuralTexture(preset.texture_channels, preset.texture_size) for _ in colours)
             if start is not None:
                 self.generator.load_state_dict(dict(start), strict=True)
             if settings.rank:
                 factorise(self.generator, settings.rank)
-        with torch.no_grad():
-            for texture, colour in zip(self.textures, colours, strict=True):
-                texture.texels[:3] = colour
-        self.generator, self.textures = self.generator.to(self.device), self.textures.to(self.device)
+        self._colours = list(colours)
+        for texture, colour in zip(self.textures, colours, strict=True):
+            texture.texels.data[:3] = colour
+        # Channels side by side: a step takes a third less time on a CPU.
+        self.generator = self.generator.to(self.device, memory_format=torch.channels_last)
+        self.discriminator = self.discriminator.to(self.device, memory_format=torch.channels_last)
+        self.textures = self.textures.to(self.device)
         self.random = np.random.default_rng(seed)
-        self.iteration = 0
+        self.seed, self.iteration = seed, 0
+        # Steps that each texture has had; spread at the start, so that they do not all begin anew together.
+        self.ages = [settings.texture_life * number // len(colours) for number in range(len(colours))]
         self.vgg = VggLoss(vgg).to(self.device) if vgg is not None else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.average_texels = [texture.texels.detach().clone() for texture in self.textures]
@@ -108,7 +114,7 @@ class Trainer:
         adversarial = heeded if judging else 0.0
         with self._precision():
             prepared = prepare(batch, [texture.texels for texture in self.textures], self.layout, self.preset.window)
-            drawn = self.generator(prepared.features, prepared.base, batch.mel, batch.heard)
+            drawn = self.generator(side_by_side(prepared.features), prepared.base, batch.mel, batch.heard)
         drawn = drawn.float().flatten(0, 1)  # [N, 3, S, S]
         pasted = torch.where(frames.has(MASK)[:, None], drawn, frames.rgb)  # what a composite would show
         terms = {
@@ -131,6 +137,8 @@ class Trainer:
             terms["discriminator"] = self._judge(pasted.detach(), frames.rgb)
         self._average(batch.everyone)
         self.iteration += 1
+        if settings.texture_life and share < TEXTURES_STAY_FROM:
+            self._renew(batch.everyone)
         values = torch.stack([value.detach().float() for value in terms.values()])
         self.processes.mean([values])
         return dict(zip(terms, values.tolist(), strict=True))
@@ -180,7 +188,7 @@ class Trainer:
         ]
 
     def _windows(self, frames: Tensor) -> Tensor:
-        return frames.unflatten(0, (-1, self.preset.window))
+        return side_by_side(frames.unflatten(0, (-1, self.preset.window)))
 
     def _judged(self, pasted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss and the feature matching."""
@@ -220,11 +228,29 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self, everyone: tuple[int, ...]) -> None:
-        keep = min(self.settings.ema, (1 + self.iteration) / (EMA_WARM_UP + self.iteration))
         kept, now = list(self.average.parameters()), list(self.generator.parameters())
-        torch._foreach_lerp_(kept, now, 1.0 - keep)
+        torch._foreach_lerp_(kept, now, 1.0 - _keep(self.iteration, self.settings.ema))
         for identity in everyone:
+            keep = _keep(self.ages[identity], self.settings.ema)
             self.average_texels[identity].lerp_(self.textures[identity].texels, 1.0 - keep)
+            self.ages[identity] += 1
+
+    @torch.no_grad()
+    def _renew(self, everyone: tuple[int, ...]) -> None:
+        """Begin a texture anew that has lived its time: so the network learns to draw from young textures as well,
+        which is what it gets when it is adapted.
+        """
+        for identity in everyone:
+            if self.ages[identity] < self.settings.texture_life:
+                continue
+            state = np.random.SeedSequence((self.seed, identity, self.iteration)).generate_state(1)
+            chance = torch.Generator().manual_seed(int(state[0]))
+            fresh = NeuralTexture(self.preset.texture_channels, self.preset.texture_size, chance).texels
+            fresh[:3] = self._colours[identity]
+            self.textures[identity].texels.copy_(fresh)
+            self.average_texels[identity].copy_(fresh)
+            self.painting[identity].state.clear()
+            self.ages[identity] = 0
 
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds, by name."""
@@ -238,6 +264,17 @@ class Trainer:
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         painting = {f"painting{identity}": optimiser for identity, optimiser in enumerate(self.painting)}
         return {"drawing": self.drawing, "judging": self.judging} | painting
+
+
+def side_by_side(windows: Tensor) -> Tensor:
+    """[B, T, C, S, S] in memory with all of a pixel's T * C channels side by side."""
+    flat = windows.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+    return flat.unflatten(1, windows.shape[1:3])
+
+
+def _keep(steps: int, longest: float) -> float:
+    """How much of an average stays after so many steps."""
+    return min(longest, (1 + steps) / (EMA_WARM_UP + steps))
 
 
 def prepare(batch: Batch, textures: Sequence[Tensor], layout: MipLayout, window: int) -> Prepared:
