@@ -13,9 +13,11 @@ from dubplate_backend.renderers.hearing import Hearing
 from dubplate_backend.renderers.neural_texture.drawing import WindowDrawer, example, same_in_every_slot
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.speech.sound import write_wav
+from dubplate_backend.training.adapt import adapt
+from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.progress import never
-from small_shot import TINY
+from small_shot import QUICK, TINY
 
 CPU = torch.device("cpu")
 AT = 1005
@@ -86,9 +88,11 @@ def test_a_hearing_out_of_range_is_refused_with_the_range(given):
     assert "from 0 to" in refused.value.hint
 
 
-def test_an_actor_says_how_it_hears():
-    assert Hearing.of_actor({"sound_gain": 1.25, "sound_smoothing": 0.3}) == Hearing(1.25, 0.3)
-    assert Hearing.of_actor({}) == Hearing()
+def test_an_actor_says_how_its_renders_hear(small_shot, head, tmp_path):
+    adapt([small_shot], tmp_path / "a.dubactor", head=head, preset=TINY, iterations=1, settings=QUICK,
+          hearing=Hearing(1.25, 0.3), say=lambda text: None)  # fmt: skip
+    assert Hearing.of_actor(ActorInfo.load(tmp_path / "a.dubactor").settings) == Hearing(1.25, 0.3)
+    assert Hearing.of_actor({}) == Hearing(), "actors of before"
 
 
 @pytest.mark.parametrize("hearing", [Hearing(), Hearing(1.25, 0.3)])
