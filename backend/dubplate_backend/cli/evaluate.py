@@ -94,6 +94,7 @@ def command(
             frames=numbers,
             networks=networks,
             segmentation=segmentation,
+            study=out if study else None,
             progress=progress,
         )
         report = {

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from dubplate_backend.compositing.composite import CompositeSettings, compose, i
 from dubplate_backend.compositing.matte import soft_matte
 from dubplate_backend.evaluation.held_out import Baselines, HeldOutFrames, held_out_frames, make_baselines
 from dubplate_backend.evaluation.scores import Scores
+from dubplate_backend.evaluation.study import StudyClip, write_study
+from dubplate_backend.evaluation.study_movies import FILMED, StudyMovies
 from dubplate_backend.evaluation.watch import Filmed, Networks, Pictures, Watch, watched_crop
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.source import Plate, ShotPlates
@@ -57,7 +60,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """One held-out frame: name of a method -> uint8 [S, S, 3] around the crop; "filmed" is among them."""
+    """One held-out frame: name of a method -> uint8 [S, S, 3] around the crop; FILMED is among them."""
 
     shot: str
     frame: int
@@ -92,25 +95,35 @@ def evaluate_shots(
     frames: Sequence[int] | None = None,
     networks: Networks | None = None,
     segmentation: Path | None = None,
+    study: Path | None = None,
     progress: ProgressCallback = silent,
     stop: Stop = never,
 ) -> Evaluation:
     """Score actors on the held-out frames of shots.
 
-    frames: numbers to score instead of the usual last share.  Raises InvalidInput, HeadModelMismatch, FootageError,
+    frames: numbers to score instead of the usual last share.  study: folder that gets a blind choice between the actors
+    and what was filmed.  Raises InvalidInput, HeadModelMismatch, FootageError,
     Cancelled.
     """
     planned = plan_evaluation(shots, actors, head, frames)
     networks = networks or Networks()
     rows: list[Scores] = []
     samples: list[SideBySide] = []
-    with closing(load_segmenter(segmentation)) as segmenter:
+    clips: list[StudyClip] = []
+    with closing(load_segmenter(segmentation)) as segmenter, TemporaryDirectory(prefix="dubplate-study-") as movies:
         for shot in shots:
+            held = planned[shot.info.name]
+            filming = StudyMovies(shot, held) if study is not None else None
             with ShotPlates(shot) as plates:
-                judge = _Judge(shot, planned[shot.info.name], plates, head, segmenter, networks, progress, stop)
+                judge = _Judge(shot, held, plates, head, segmenter, networks, filming, progress, stop)
                 rows += judge.rows(actors)
                 samples += judge.samples()
+                if filming is not None:
+                    progress(Progress(len(clips), len(shots), "study"))
+                    clips.append(filming.clip(Path(movies), plates, stop))
         segmenter_key = segmenter.key()
+        if study is not None:
+            write_study(study, clips)
     facts = {
         "frames": {
             name: {"scored": len(held.scored), "left to learn from": len(held.train), "learned by": held.learned_by}
@@ -136,11 +149,13 @@ class _Judge:
         head: HeadModel,
         segmenter: Segmenter,
         networks: Networks,
+        movies: StudyMovies | None,
         progress: ProgressCallback,
         stop: Stop,
     ) -> None:
         self.shot, self.frames, self.plates, self.head = shot, frames, plates, head
-        self.segmenter, self.networks, self.progress, self.stop = segmenter, networks, progress, stop
+        self.segmenter, self.networks, self.movies = segmenter, networks, movies
+        self.progress, self.stop = progress, stop
         self.take = shot.take(TRACKED)
         chosen = np.linspace(0, len(frames.scored) - 1, min(SAMPLES, len(frames.scored))).astype(int)
         self._kept: dict[int, dict[str, np.ndarray]] = {frames.scored[place]: {} for place in np.unique(chosen)}
@@ -180,7 +195,9 @@ class _Judge:
                 filmed = self._filmed(plate, rendered, index, finder)
                 filmed_crop = watched_crop(filmed.net, filmed)
                 reference.add(index, filmed_crop)
-                self._keep(index, "filmed", filmed_crop)
+                self._keep(index, FILMED, filmed_crop)
+                if self.movies is not None and baselines:  # once for all actors
+                    self.movies.add(FILMED, index, plate.rgb, plate)
                 for method, shown in self._finished(plate, filmed, rendered, index, drawn, name):
                     points = None if filmed.points is None else finder.at(_in_eight_bits(shown), filmed.points[:, :2])
                     finished[method].add(shown, points, filmed, filmed_crop)
@@ -238,6 +255,8 @@ class _Judge:
                 settings=settings,
                 seed=f"{self.shot.info.name} {plate.frame}",
             )
+            if self.movies is not None and method == name:
+                self.movies.add(name, index, made.rgb, plate)
             yield method, plate.colour.visible(made.rgb)
 
     def _keep(self, index: int, method: str, crop: np.ndarray) -> None:
