@@ -91,7 +91,6 @@ def test_the_published_format_of_inception_gives_2048_features(inception):
     picture = np.random.default_rng(0).random((64, 64, 3))
     features = inception.of(picture)
     assert features.shape == (FEATURES,) and np.isfinite(features).all() and features.std() > 0
-    assert np.array_equal(features, inception.of(picture))
     assert not np.allclose(features, inception.of(picture[::-1]))
     assert not inception.published
 
