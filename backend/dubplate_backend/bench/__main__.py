@@ -16,7 +16,7 @@ from dubplate_backend.bench.stage import Stage
 from dubplate_shared.errors import DubplateError, ExitCode
 from dubplate_shared.files import write_json
 
-NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking")
+NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior")
 """Each is a module of this package with a function of the same name."""
 
 UNASKED = ("rasteriser", "skinning", "adapt", "render")
@@ -33,6 +33,7 @@ examples:
   scripts/bench tracking                 the tracker on clips whose truth is known, beside its bounds: half an hour
   scripts/bench tracking --quick --only standin
                                          on one short clip
+  scripts/bench prior --quick            what the shipped prior saves, on one person and 60 iterations: some minutes
 
 Each line: name, value, unit, and its ratio to a peer or a limit measured in the same run.
 Times are the least of several rounds; on a busy machine trust the ratios.
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)} (default: {', '.join(UNASKED)})"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    parser.add_argument("--quick", action="store_true", help="short clips (tracking)")
+    parser.add_argument("--quick", action="store_true", help="short clips (tracking), one person (prior)")
     parser.add_argument("--only", metavar="PART", help="one part (tracking: standin, ict, still, man, grid)")
     parser.add_argument("--alone", action="store_true", help="without the peer that is run beside it (tracking)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many iterations the shipped prior saves: "Dubbing for Everyone", table 3, on people that the prior never saw.
+
+Iterations until held-out frames are so many dB better inside the redraw mask than a baseline, from the prior and from
+scratch, at constant rates and before any adversarial term.  Two baselines: the mean training crop, and the textured head
+that drawing starts from, which beats the mean crop before anything is learnt (docs/decisions/0040).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dubplate_backend.bench.figure import Figure
+from dubplate_backend.bench.stage import Stage
+from dubplate_backend.renderers.neural_texture.prior import Prior, shipped_prior
+from dubplate_backend.renderers.presets import DRAFT
+from dubplate_backend.texture.mipmaps import MipLayout
+from dubplate_backend.training.bundle import MixedSampler, load_bundle
+from dubplate_backend.training.colours import first_colours
+from dubplate_backend.training.dataset import ShotCrops
+from dubplate_backend.training.identities import synthetic_crops
+from dubplate_backend.training.metrics import Draw, HeldOut, evaluate
+from dubplate_backend.training.sampler import Batch, WindowSampler
+from dubplate_backend.training.settings import AdaptSettings, settings_from_prior
+from dubplate_backend.training.trainer import Trainer, prepare
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.progress import never
+
+SEEDS = (9001, 9002, 9003)  # the shipped prior's people are 1 to 64
+FRAMES, QUICK_FRAMES = 120, 50
+LEVELS_DB = (1.0, 2.0, 3.0)
+BASELINES = ("over_mean_crop", "over_textured_head")
+LIMIT, QUICK_LIMIT = 3000, 60
+NEXT = 1.25  # held-out frames are scored at 1, 2, 3, 4, 5, 6, 8, 10, 12, ... iterations
+
+
+def prior(stage: Stage) -> Iterator[Figure]:
+    """Of each level: iterations from the prior, and how many times as many from scratch."""
+    start = shipped_prior(DRAFT)
+    if start is None:
+        raise InvalidInput("No prior ships for draft.", hint="Train one with: dubplate train --synthetic 64")
+    limit = QUICK_LIMIT if stage.quick else LIMIT
+    seeds = SEEDS[:1] if stage.quick else SEEDS
+    needed: dict[tuple[str, str, float], list[int | None]] = {}
+    for seed in seeds:
+        (crops,) = synthetic_crops(
+            [seed],
+            QUICK_FRAMES if stage.quick else FRAMES,
+            stage.folder / "crops",
+            head=stage.head,
+            preset=DRAFT,
+            settings=AdaptSettings(),
+            stop=never,
+        )
+        for name, chosen in (("prior", start), ("scratch", None)):
+            curve = _curve(crops, chosen, stage, limit)
+            for baseline in BASELINES:
+                for level in LEVELS_DB:
+                    reached = (point.iteration for point in curve if getattr(point, baseline) >= level)
+                    needed.setdefault((name, baseline, level), []).append(next(reached, None))
+            best = max(curve, key=lambda point: point.over_mean_crop)
+            yield Figure(f"prior.{seed}.{name}.best", best.over_mean_crop, "dB", best.iteration, "iterations")
+    for baseline in BASELINES:
+        for level in LEVELS_DB:
+            counts = {name: needed[name, baseline, level] for name in ("prior", "scratch")}
+            means = {name: sum(count or limit for count in each) / len(each) for name, each in counts.items()}
+            missed = " and ".join(f"{name} {each.count(None)}" for name, each in counts.items() if None in each)
+            after = "times as many from scratch" + (
+                f" (not within {limit}: {missed} of {len(seeds)})" if missed else ""
+            )
+            name = f"prior.{baseline}.plus_{level:g}_dB"
+            yield Figure(name, means["prior"], "iterations", means["scratch"] / means["prior"], after)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Of a learning curve.  over_mean_crop, over_textured_head: dB."""
+
+    iteration: int
+    over_mean_crop: float
+    over_textured_head: float
+
+
+def _curve(crops: ShotCrops, start: Prior | None, stage: Stage, limit: int) -> list[_Point]:
+    """Until the highest level over both baselines is reached, or the limit."""
+    settings = AdaptSettings() if start is None else settings_from_prior()
+    trainer = Trainer(
+        DRAFT,
+        settings,
+        seed=0,
+        colours=[first_colours([crops], stage.head, DRAFT.texture_size)],
+        layout=MipLayout.of(stage.head, DRAFT.texture_size),
+        start=None if start is None else start.weights(DRAFT),
+    )
+    sampler = WindowSampler([crops], settings, window=DRAFT.window, random=trainer.random)
+    draw = sampler.draw if start is None else MixedSampler(sampler, load_bundle(start.bundle_path, DRAFT)).draw
+
+    def textured_head(batch: Batch) -> Tensor:
+        return prepare(batch, trainer.average_texels, trainer.layout, DRAFT.window).base
+
+    untrained = _scores(crops, textured_head).actor.psnr
+    curve: list[_Point] = []
+    due = 1
+    while trainer.iteration < limit:
+        trainer.step(draw(), share=0.0)
+        if trainer.iteration < min(due, limit):
+            continue
+        due = max(due + 1, round(NEXT * due))
+        scores = _scores(crops, trainer.draw)
+        psnr = scores.actor.psnr
+        curve.append(_Point(trainer.iteration, psnr - scores.mean_crop.psnr, psnr - untrained))
+        if psnr - max(scores.mean_crop.psnr, untrained) >= max(LEVELS_DB):
+            break
+    return curve
+
+
+def _scores(crops: ShotCrops, draw: Draw) -> HeldOut:
+    return evaluate([crops], draw, window=DRAFT.window, batch=DRAFT.batch_windows)
