@@ -2,8 +2,8 @@
 """How many iterations the shipped prior saves: "Dubbing for Everyone", table 3, on people that the prior never saw.
 
 Iterations until held-out frames are so many dB better inside the redraw mask than a baseline, from the prior and from
-scratch, at constant rates and before any adversarial term.  Two baselines: the mean training crop, and the textured head
-that drawing starts from, which beats the mean crop before anything is learnt (docs/decisions/0040).
+scratch, at constant rates and before any adversarial term.  Two baselines: the mean training crop, and the textured
+head that drawing starts from, which beats the mean crop before anything is learnt (docs/decisions/0040).
 """
 
 from collections.abc import Iterator

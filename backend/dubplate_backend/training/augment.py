@@ -19,7 +19,8 @@ from dubplate_backend.training.settings import AdaptSettings
 
 # The tracker's jitter on a still head is 0.30 mm (docs/benchmarks.md); a crop is about 250 mm wide.
 TRACK_JITTER = 0.30 / 250.0
-ISLAND_STEP = 0.03  # of the texture: neighbouring pixels further apart belong to different places of the head
+# Of the texture, times the crop's size in px: neighbouring pixels further apart belong to different places of the head.
+ISLAND_STEP = 4.0
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ def _shaken(frames: Frames, jitter: Tensor) -> Tensor:
     Sub-pixel and exact to first order; where the head folds or ends, a pixel keeps its own.
     """
     face, moved = frames.has(FACE), frames.uv
+    furthest = ISLAND_STEP / frames.uv.shape[1]
     for axis, amount in ((2, jitter[:, 0]), (1, jitter[:, 1])):
         last = frames.uv.shape[axis] - 1
         slope = frames.uv.diff(dim=axis)  # one shorter along `axis`
-        steady = face.narrow(axis, 0, last) & face.narrow(axis, 1, last) & (slope.abs().amax(dim=-1) < ISLAND_STEP)
+        steady = face.narrow(axis, 0, last) & face.narrow(axis, 1, last) & (slope.abs().amax(dim=-1) < furthest)
         step = slope * steady[..., None] * amount.view(-1, 1, 1, 1)
         moved = moved - F.pad(step, (0, 0, 0, 1) if axis == 2 else (0, 0, 0, 0, 0, 1))
     return moved.clamp(0.0, 1.0)
