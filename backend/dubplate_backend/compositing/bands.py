@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 PATCH_PX = 8
-FLAT_SHARE = 0.5  # of the patches: the flatter ones are measured
-TEXTURED = 4.0  # times the median energy: more than noise alone gives a patch
+FLAT_SHARE = 0.25  # of the patches: the flatter ones are measured, cheeks and forehead and no brows
+TEXTURED = 3.0  # times the median energy: more than noise alone gives a patch
 FEWEST_PATCHES = 12  # fewer say nothing
 SLOPE_PX = 4.0  # sigma under which slopes are taken
 LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)  # ITU-R BT.709

@@ -107,7 +107,7 @@ def compose(
     origin = plate.windows.origin
     passes = drawn_passes(head, track, take, index, box, origin)
     was = filmed_outline(head, track, index, box, origin)
-    skin = (was.covered | was.oval) & (matte == 0)
+    skin = (was.oval if was.oval.any() else was.covered) & (matte == 0)  # the head's outline holds hair as well
     if settings.sharpness > 0:
         crop_px = crop_side(matrix) / rendered.alpha.shape[0]
         drawn = _as_sharp(drawn, net[box.slices], matte > DRAWN, skin, crop_px, settings.sharpness)
