@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,16 @@ from safetensors.torch import load_file
 from dubplate_backend.renderers.neural_texture.prior import load_prior
 from dubplate_backend.renderers.neural_texture.threads import fixed_threads
 from dubplate_backend.training.bundle import load_bundle
+from dubplate_backend.training.identities import synthetic_crops
 from dubplate_backend.training.plots import read_losses
 from dubplate_backend.training.sampler import WindowSampler
 from dubplate_backend.training.settings import PriorSettings
+from dubplate_backend.training.tensorboard import tensorboard
 from dubplate_backend.training.train import People, train
 from dubplate_backend.training.trainer import Trainer
-from dubplate_shared.errors import HeadModelMismatch, InvalidInput
+from dubplate_shared.errors import Cancelled, HeadModelMismatch, InvalidInput
 from dubplate_shared.files import write_json
+from dubplate_shared.progress import never
 from dubplate_shared.shot import HeadIdentity, Shot
 from small_shot import TINY, write_small_shot
 
@@ -61,6 +65,35 @@ def test_a_prior_is_whole_small_and_tells_how_it_was_made(people, head, tmp_path
     bundle = load_bundle(prior.bundle_path, TINY)
     assert len(bundle) == card["bundle"]["windows"] > 1
     assert (tmp_path / "crew.dubprior.work" / "crops").is_dir(), "what took long to make is kept"
+    words = (tmp_path / "crew.dubprior" / "README.md").read_text()
+    assert "2 filmed ones" in words and "Apache-2.0" in words and "4 steps of 4 windows" in words
+
+
+def test_losses_go_where_the_user_watches_them(people, head, tmp_path):
+    watched: list[dict[str, float]] = []
+    train_on(people, tmp_path / "a.dubprior", head, record=watched.append)
+    assert [row["iteration"] for row in watched] == [1, 2, 3, 4] and all("pixel" in row for row in watched)
+    kept = read_losses(tmp_path / "a.dubprior.work" / "losses.csv")
+    assert kept["pixel"] == pytest.approx([row["pixel"] for row in watched], rel=1e-4)
+    if find_spec("tensorboard") is None:
+        with pytest.raises(InvalidInput, match="not installed"):
+            tensorboard(tmp_path / "logs")
+    else:
+        tensorboard(tmp_path / "logs")(watched[0])
+        assert any((tmp_path / "logs").iterdir())
+
+
+def test_invented_people_are_drawn_once(head, tmp_path):
+    alike = {"head": head, "preset": TINY, "settings": SETTINGS, "stop": never}
+    (first,) = synthetic_crops([5], 12, tmp_path, **alike)
+    pictures = first.rgb.copy()
+    started = time.monotonic()
+    (again,) = synthetic_crops([5], 12, tmp_path, **alike)
+    assert time.monotonic() - started < 2 and np.array_equal(again.rgb, pictures)
+    assert np.array_equal(again.mel, first.mel) and again.shot.info.audio
+    calls = iter(range(100))
+    with pytest.raises(Cancelled):
+        synthetic_crops([5, 6], 12, tmp_path, **(alike | {"stop": lambda: next(calls) > 3}))
 
 
 def test_every_person_has_a_texture_and_only_those_shown_learn(crops, layout):
@@ -124,6 +157,7 @@ from pathlib import Path
 from dubplate_backend.head.load import load_head
 from dubplate_backend.training.processes import processes_of_torchrun
 from dubplate_backend.training.settings import PriorSettings
+from dubplate_backend.training.tensorboard import tensorboard
 from dubplate_backend.training.train import People, train
 from dubplate_shared.shot import Shot
 from small_shot import TINY

@@ -30,6 +30,9 @@ def command(
     vgg: Annotated[Path | None, typer.Option(help="torchvision's vgg19 or vgg16 weights, for the VGG loss.")] = None,
     head: Annotated[str | None, typer.Option(help="Head model; $DUBPLATE_HEAD or the stand-in unless told.")] = None,
     seed: Annotated[int, typer.Option(help="Of all chance in training.")] = 0,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write TensorBoard's files there, if it is installed.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from an earlier, stopped run of the same command.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace a prior that is there.")] = False,
 ) -> None:
@@ -47,6 +50,8 @@ def command(
 
     Shots that name the same actor are one person's. Stopped and killed runs go on when the same command is given again.
     """
+    import shlex
+    import sys
     from dataclasses import replace
 
     from dubplate_backend.cli.consent import read_consent
@@ -55,6 +60,8 @@ def command(
     from dubplate_backend.renderers.presets import preset as preset_named
     from dubplate_backend.training.processes import device_of_process, processes_of_torchrun
     from dubplate_backend.training.settings import PriorSettings, paper_settings
+    from dubplate_backend.training.tensorboard import tensorboard as tensorboard_writer
+    from dubplate_backend.training.tensorboard import unrecorded
     from dubplate_backend.training.train import Card, People, train
     from dubplate_backend.training.vgg import load_vgg
     from dubplate_shared.shot import Shot
@@ -66,6 +73,8 @@ def command(
     if batch is not None:
         settings = replace(settings, batch=batch)
     where = device_of_process(device)
+    asked = " ".join(["dubplate train", *map(shlex.quote, sys.argv[2:])])
+    recording = unrecorded if tensorboard is None else tensorboard_writer(tensorboard)
     with processes_of_torchrun(where) as processes, progress_bar("Training") as progress:
         train(
             people,
@@ -75,7 +84,7 @@ def command(
             work=work,
             minutes=minutes,
             iterations=iterations,
-            card=Card(licence, read_consent(consent)),
+            card=Card(licence, read_consent(consent), asked),
             vgg=None if vgg is None else load_vgg(vgg),
             seed=seed,
             settings=settings,
@@ -84,5 +93,6 @@ def command(
             processes=processes,
             device=where,
             progress=progress,
+            record=recording if processes.first else unrecorded,
             say=print if processes.first else lambda _: None,
         )

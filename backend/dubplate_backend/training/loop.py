@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubplate_backend.training.checkpoint import STATE, load_checkpoint, save_checkpoint
-from dubplate_backend.training.plots import LossRow
+from dubplate_backend.training.plots import LossRow, plot_losses, write_losses
 from dubplate_backend.training.sampler import Batch
+from dubplate_backend.training.tensorboard import Record, unrecorded
 from dubplate_backend.training.trainer import Trainer
 from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
@@ -17,6 +18,7 @@ from dubplate_shared.progress import Progress, ProgressCallback, Stop
 CHECKPOINT_EVERY_S = 60.0
 CHECKPOINT_SHARE = 0.05  # of the time at most goes into checkpoints: a prior's are large
 REPORT_EVERY_S = 5.0
+MOST_ROWS = 20_000  # of losses that are kept: beyond it every second one of the earlier half goes
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Run:
     every_s: float = CHECKPOINT_EVERY_S
     earlier_s: float = 0.0  # before a resume
     losses: list[LossRow] = field(default_factory=list)
+    record: Record = unrecorded
 
     def elapsed(self) -> float:
         """Seconds that the run took, those before a resume included."""
@@ -78,9 +81,11 @@ class Run:
         return True
 
     def keep(self) -> None:
-        """Write a checkpoint; of several processes, the first one does."""
+        """Write a checkpoint, and the curves so far beside it; of several processes, the first one does."""
         if self.trainer.processes.first:
             save_checkpoint(self.checkpoint, self.trainer, {"elapsed_s": self.elapsed(), "losses": self.losses})
+            write_losses(self.checkpoint.parent / "losses.csv", self.losses)
+            plot_losses(self.checkpoint.parent / "losses.png", self.losses, f"step {self.trainer.iteration}")
         self.trainer.processes.wait()
 
     def train(self, draw: Callable[[], Batch], budget: Budget, progress: ProgressCallback, stop: Stop) -> None:
@@ -110,6 +115,9 @@ class Run:
             losses = trainer.step(draw(), share)
             now = self.elapsed()
             self.losses.append({"iteration": trainer.iteration, "seconds": round(now, 2), **losses})
+            self.record(self.losses[-1])
+            if len(self.losses) > MOST_ROWS:
+                del self.losses[: MOST_ROWS // 2 : 2]
             if together.first and now - reported >= REPORT_EVERY_S:
                 progress(_report(budget, trainer.iteration, now, losses))
                 reported = now

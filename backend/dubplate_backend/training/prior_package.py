@@ -30,6 +30,7 @@ from dubplate_backend.training.trainer import Trainer, prepare
 from dubplate_shared.files import atomic_folder, write_json
 from dubplate_shared.shot import HeadIdentity
 
+MODEL_CARD = "README.md"
 BUNDLED_PEOPLE = 6
 WINDOWS_A_PERSON = 2  # of each, mouths apart: the one serves the other as reference
 SCORED_PEOPLE = 16
@@ -102,4 +103,42 @@ def save_prior(
             **facts,
         }
         write_json(folder / CARD_FILE, card)
+        (folder / MODEL_CARD).write_text(model_card(card), encoding="utf-8")
     return load_prior(out)
+
+
+def model_card(card: Mapping[str, Any]) -> str:
+    """prior.json in words."""
+    people, held, settings = card["people"], card["held_out"], card["settings"]
+    millions, minutes = card["parameters"] / 1e6, card["training_s"] / 60
+    lines = [
+        f"# Prior {card['name']}",
+        "",
+        f"A generator for preset `{card['preset']}`, {millions:.1f} M parameters in half precision, from "
+        "which `dubplate adapt` starts; `bundle.npz` holds windows of its own training to mix in.",
+        "",
+        f"- **Data**: {people['synthetic']} invented people (seeds {card['synthetic_seeds']}) and {people['filmed']} "
+        f"filmed ones, {card['frames']} frames.",
+        f"- **Training**: {card['iterations']} steps of {card['windows_a_step']} windows, {minutes:.0f} "
+        f"minutes, {card['processes']} process(es); perceptual loss: {card['perceptual_weights']}; rate "
+        f"{settings['network_rate']:g}, textures {settings['texture_rate']:g}. All settings: {CARD_FILE}.",
+        f"- **Machine**: {card['machine']}.",
+        f"- **Head model**: {card['head']['kind']}, {card['head']['sha256'][:12]}.",
+        f"- **Licence**: {card['licence']}.",
+        f"- **Consent**: {card['consent']['status']}"
+        + (f", {card['consent']['why']}." if "why" in card["consent"] else "."),
+        f"- **Made by**: `{card['command']}`",
+        "",
+        f"Held-out frames of {held['people']} of the people trained on, {held['inside']}:",
+        "",
+        "| | PSNR | SSIM | mouth alone |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, words in (
+        ("actor", "drawn"),
+        ("mean_crop", "mean training crop"),
+        ("nearest_lips", "training frame with the nearest lips"),
+    ):
+        score = held[name]
+        lines.append(f"| {words} | {score['psnr']:.2f} dB | {score['ssim']:.3f} | {score['mouth_psnr']:.2f} dB |")
+    return "\n".join([*lines, ""])

@@ -10,7 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from dubplate_backend.training.prior_package import draw_bundle, save_prior, sco
 from dubplate_backend.training.processes import ALONE, Processes
 from dubplate_backend.training.sampler import WindowSampler
 from dubplate_backend.training.settings import PriorSettings
+from dubplate_backend.training.tensorboard import Record, unrecorded
 from dubplate_backend.training.trainer import Trainer
 from dubplate_backend.training.vgg import VggWeights
 from dubplate_shared.errors import InvalidInput
@@ -63,7 +64,7 @@ class Card:
 
     licence: str = "Apache-2.0"
     consent: Mapping[str, Any] | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""  # that made it
 
 
 def train(
@@ -88,6 +89,7 @@ def train(
     stop: Stop = never,
     clock: Callable[[], float] = time.monotonic,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    record: Record = unrecorded,
 ) -> Prior | None:
     """Train and write NAME.dubprior.
 
@@ -120,7 +122,7 @@ def train(
         device=device,
     )
     checkpoint = work / f"checkpoint-{_run_key(crops, identities, preset, settings, seed, vgg)}"
-    run = Run(trainer, checkpoint, clock, clock(), checkpoint_every_s)
+    run = Run(trainer, checkpoint, clock, clock(), checkpoint_every_s, record=record)
     if resume and run.resume():
         say(f"Going on from iteration {trainer.iteration}.")
     say(f"{len(known)} people, {sum(len(shot.train) for shot in crops)} frames to train on.")
@@ -139,6 +141,7 @@ def train(
     progress(Progress(1, 1, "scoring held-out frames"))
     facts = {
         "people": {"filmed": len(set(names[: len(people.shots)])), "synthetic": len(people.seeds)},
+        "synthetic_seeds": [min(people.seeds), max(people.seeds)] if people.seeds else [],
         "frames": sum(len(shot.train) for shot in crops),
         "iterations": trainer.iteration,
         "windows_a_step": settings.batch,
@@ -151,7 +154,7 @@ def train(
         "held_out": score_people(trainer, crops, identities),
         "licence": card.licence,
         "consent": _consent(people, card),
-        **card.notes,
+        "command": card.command,
     }
     bundle = draw_bundle(trainer, crops, identities, np.random.default_rng(seed))
     prior = save_prior(
