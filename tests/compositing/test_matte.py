@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The matte's edge: nothing outside the mask, no step anywhere, no fade at the frame's own edge."""
 
+import cv2
 import numpy as np
 
 from dubplate_backend.compositing.matte import RAMP, inside_distance, ramp, soft_matte
@@ -63,3 +64,26 @@ def test_the_ramp_is_level_at_both_ends():
     values = ramp(np.array([-1.0, 0.0, 0.01, 5.0, 9.99, 10.0, 20.0]), 10.0)
     assert values[1] == 0 and values[2] < 1e-5 and abs(values[3] - 0.5) < 1e-6
     assert values[4] > 0.99999 and values[5] == values[6] == 1
+
+
+def test_pixels_that_join_and_leave_the_mask_hardly_move_the_matte():
+    """A rasterised head's outline changes by pixels from frame to frame; the matte on the plate must not boil."""
+    mask = disc()
+    cross = np.ones((3, 3), np.uint8)
+    outline = np.argwhere(cv2.dilate(mask.astype(np.uint8), cross) != cv2.erode(mask.astype(np.uint8), cross))
+    _, still = soft_matte(mask, placed(100, 60, 400), 560, 640)
+    ramp_ = (still > 0) & (still < 1)
+    random, moved = np.random.default_rng(0), []
+    for _ in range(4):
+        other = mask.copy()
+        other[tuple(random.permutation(outline)[: len(outline) // 6].T)] ^= True
+        moved.append(soft_matte(other, placed(100, 60, 400), 560, 640)[1] - still)
+    assert 0 < np.sqrt(np.square(np.stack(moved)[:, ramp_]).mean()) < 0.04  # 0.1 where the mask's own edge counts
+
+
+def test_a_slit_in_the_mask_stays_plate():
+    mask = disc()
+    mask[64:66, :] = False
+    _, matte = soft_matte(mask, placed(100, 60, 400), 560, 640)
+    _, support = to_plate(mask.astype(np.float32), placed(100, 60, 400), 560, 640, sampling=Sampling.LINEAR)
+    assert matte[support <= 0.5].max() == 0 and matte.max() == 1

@@ -2,7 +2,8 @@
 """The soft matte: how much of each plate pixel the drawn face replaces.
 
 The support is what the renderer may redraw.  Distances to its edge are measured at the plate's resolution and smoothed,
-so that neither the crop's pixels nor the mesh's triangles show in the outline.  The matte rises from a little inside
+so that neither the crop's pixels nor the mesh's triangles show in the outline, nor a pixel that joins or leaves the
+mask between two frames.  The matte rises from a little inside
 that edge (nothing that the renderer copied from outside its mask is used) and is exactly 0 from the edge outwards.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from dubplate_backend.raster.crop_warp import Border, Box, Sampling, to_plate
 
 EDGE = 1.5  # crop px: enlarging the crop mixes that much of what lies beside the mask
+OUTLINE = 1.5  # crop px, sigma: a mask's pixel comes and goes whole, its outline shall not
 SMOOTHING = 0.015  # of the crop's side, sigma
 RAMP = 0.06  # of the crop's side: about the width of a lip, so that skin shading has room to meet
 # A distance changes by at most 1 a pixel, so a Gaussian moves it by at most the mean length of its own steps.
@@ -35,9 +37,13 @@ def soft_matte(mask: np.ndarray, matrix: np.ndarray, height: int, width: int) ->
     side = crop_side(matrix)
     sigma = SMOOTHING * side
     erosion = max(EDGE * side / mask.shape[0], MOST_MOVED * sigma)
-    distance = inside_distance(support > 0.5, at_frame_edge(box, height, width), side)
+    edges = at_frame_edge(box, height, width)
+    blurred = cv2.GaussianBlur(solid, (0, 0), OUTLINE, borderType=cv2.BORDER_REPLICATE)
+    _, outline = to_plate(blurred, matrix, height, width, sampling=Sampling.LINEAR, border=Border.ZERO)
+    distance = inside_distance(outline > 0.5, edges, side)
     smooth = cv2.GaussianBlur(distance, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return box, ramp(smooth - erosion, RAMP * side)
+    # The blurred outline may bridge a slit of the mask; the mask's own distance keeps the matte out of it.
+    return box, ramp(np.minimum(smooth - erosion, inside_distance(support > 0.5, edges, side)), RAMP * side)
 
 
 def crop_side(matrix: np.ndarray) -> float:
