@@ -81,6 +81,21 @@ def test_an_unknown_part_of_the_tracking_benchmark_is_refused_with_those_there_a
     assert all(name in said for name in ("standin", "ict", "still", "man", "grid"))
 
 
+def test_the_renderers_peer_is_a_stylegan2_of_its_size():
+    from dubplate_backend.bench.stylegan2 import PlainGenerator
+    from dubplate_backend.renderers.neural_texture.generator import Generator
+    from dubplate_backend.renderers.presets import PRESETS
+
+    with torch.device("meta"):
+        for preset in PRESETS:
+            own, peer = Generator(preset).decoder, PlainGenerator(preset)
+            picture = peer(torch.empty(2, preset.style_dim))
+            assert picture.shape == (2, 3, preset.crop_size, preset.crop_size)
+            assert own.constant.shape == peer.constant.shape
+            for ours, theirs in zip([*own.up, *own.same], [*peer.up, *peer.same], strict=True):
+                assert ours.conv.weight.shape[0] == theirs.conv.weight.shape[0], "skips widen what goes in, not out"
+
+
 def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

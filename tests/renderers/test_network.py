@@ -151,6 +151,26 @@ def test_a_window_is_clamped_and_steps_over_frames_without_a_face():
     assert window_indices(5, usable, times, 5) == (4, 4, 5, 5, 5)
 
 
+@pytest.mark.parametrize(
+    ("rate", "offsets"),
+    [
+        (24, (-2, -1, 0, 1, 2)),
+        (24000 / 1001, (-2, -1, 0, 1, 2)),
+        (30, (-2, -1, 0, 1, 2)),
+        (50, (-4, -2, 0, 2, 4)),
+        (60, (-5, -2, 0, 2, 5)),
+        (120, (-10, -5, 0, 5, 10)),
+    ],
+)
+def test_a_window_spans_the_same_time_at_any_rate(rate, offsets):
+    times = np.arange(40) / rate
+    members = window_indices(20, np.ones(40, bool), times, 5)
+    assert tuple(member - 20 for member in members) == offsets
+    rounded = np.round(times, 5)  # presentation times in ticks of 1/90000 and the like
+    assert window_indices(20, np.ones(40, bool), rounded, 5) == members
+    assert abs(times[members[-1]] - times[members[0]] - 0.16) <= 1 / rate
+
+
 def test_the_matte_is_zero_outside_and_rises_inside():
     mask = np.zeros((40, 40), bool)
     mask[5:35, 5:40] = True

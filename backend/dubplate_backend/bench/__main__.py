@@ -20,17 +20,20 @@ NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior")
 """Each is a module of this package with a function of the same name."""
 
 UNASKED = ("rasteriser", "skinning", "adapt", "render")
-"""What runs where nothing is named: the hot paths, a minute or two."""
+"""What runs where nothing is named: the hot paths, some minutes."""
 
 SCHEMA = "dubplate.bench/1"
 
 _EXAMPLES = """\
 examples:
-  scripts/bench                          the hot paths, a minute or two
+  scripts/bench                          the hot paths, some minutes
   scripts/bench rasteriser skinning      those two
   scripts/bench --json out/bench.json    the figures for a machine as well
   scripts/bench adapt --threads 1        with one CPU thread
   scripts/bench tracking                 the tracker on clips whose truth is known, beside its bounds: half an hour
+  scripts/bench render                   draft, standard and hero beside StyleGAN2, with each stage: minutes
+  scripts/bench render --quick --only draft
+                                         the draft preset alone, in a minute
   scripts/bench tracking --quick --only standin
                                          on one short clip
   scripts/bench prior --quick            what the shipped prior saves, on one person and 60 iterations: some minutes
@@ -52,8 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)} (default: {', '.join(UNASKED)})"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    parser.add_argument("--quick", action="store_true", help="short clips (tracking), one person (prior)")
-    parser.add_argument("--only", metavar="PART", help="one part (tracking: standin, ict, still, man, grid)")
+    parser.add_argument(
+        "--quick", action="store_true", help="less: short clips (tracking), one person (prior), draft whole (render)"
+    )
+    parser.add_argument(
+        "--only", metavar="PART", help="one part (tracking: standin, ict, still, man, grid; render: a preset)"
+    )
     parser.add_argument("--alone", action="store_true", help="without the peer that is run beside it (tracking)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")
     asked = parser.parse_args(arguments)

@@ -73,7 +73,8 @@ class PreparedFrame:
 class PreparedBatch:
     """Windows of up to `batch_windows` frames, ready to be drawn."""
 
-    centres: list[int]
+    first_frame: int  # of the shot
+    centres: list[int]  # positions in the track, as in `windows` and `frames`
     windows: list[tuple[int, ...]]
     frames: dict[int, PreparedFrame]  # of all windows
     mel: Tensor  # [B, moments, 80, 16], of a whole batch
@@ -164,27 +165,26 @@ class NeuralTextureRenderer:
         the tracked take from the shot; without any, the code learned for no sound stands in.
         Raises HeadModelMismatch, InvalidInput, Cancelled.
         """
-        self.head.require(shot.info.head.sha256, f"Shot {shot.info.name}")
-        shot.checked(take)
-        plan = self._planned(shot)
-        wanted = [index for index in shot.indices(frames) if plan.usable[index]]
-        batches = self._batches(shot, take, wanted, plan, plates, stop)
+        batches = self.batches(shot, take, frames, plates, stop)
         with ThreadPoolExecutor(1, thread_name_prefix="prepare") as aside:
             coming = aside.submit(next, batches, None)
             while (batch := coming.result()) is not None:
                 coming = aside.submit(next, batches, None)  # prepared while the network draws this one
                 check(stop)
-                for index, picture in zip(batch.centres, self._draw(batch), strict=False):
-                    yield self._finish(shot.info.first_frame + index, batch.frames[index], picture)
+                yield from self.drawn(batch)
 
-    def _batches(
-        self, shot: Shot, take: Take, wanted: list[int], plan: _Plan, plates: Plates, stop: Stop
+    def batches(
+        self, shot: Shot, take: Take, frames: Sequence[int], plates: Plates, stop: Stop
     ) -> Iterator[PreparedBatch]:
-        """What the network draws, in order."""
+        """What the network draws for these frames, in order; arguments and errors are those of `render`."""
+        self.head.require(shot.info.head.sha256, f"Shot {shot.info.name}")
+        shot.checked(take)
+        plan = self._planned(shot)
+        wanted = [index for index in shot.indices(frames) if plan.usable[index]]
         spectrogram = _spectrogram(shot, take)
         crops: dict[int, npt.NDArray[np.uint8]] = {}  # reference crops, at most the bank's count
         prepared: dict[int, PreparedFrame] = {}
-        count = self.preset.batch_windows
+        count, first_frame = self.preset.batch_windows, shot.info.first_frame
         for start in range(0, len(wanted), count):
             check(stop)
             centres = wanted[start : start + count]
@@ -197,7 +197,12 @@ class NeuralTextureRenderer:
                     index: prepared.get(index) or self._prepare(shot, take, index, plan, crops, plates)
                     for index in sorted(needed)
                 }
-            yield PreparedBatch(centres, windows, prepared, *self._sound(shot, centres, spectrogram))
+            yield PreparedBatch(first_frame, centres, windows, prepared, *self._sound(shot, centres, spectrogram))
+
+    def drawn(self, batch: PreparedBatch) -> list[RenderedFrame]:
+        """The centre frames of a batch's windows."""
+        pictures = zip(batch.centres, self._draw(batch), strict=False)
+        return [self._finish(batch.first_frame + at, batch.frames[at], picture) for at, picture in pictures]
 
     def _planned(self, shot: Shot) -> _Plan:
         if self._plan is None or self._plan[0] is not shot:
