@@ -17,8 +17,8 @@ import numpy as np
 
 from dubplate_backend.compositing.bands import flat_patches, noise_covariance, split
 
-BANDS_PX = (1.0, 2.0, 4.0)  # sigmas: grain of video lies in the first two, that of film at 4K in the third
-LEAST_SIGMA = 0.3 / 255.0  # of a band; what an 8-bit step alone makes (1 / sqrt 12) is no grain
+BANDS_PX = (0.8, 1.3, 2.2, 4.0)  # sigmas: grain of video lies in the finer ones, that of film at 4K in all
+LEAST_SIGMA = 0.3 / 255.0  # of all bands together; what an 8-bit step alone makes (1 / sqrt 12) is no grain
 MOST_SIGMA = 0.1  # of a channel in one band: more is a damaged plate
 RAISED_MOST = 4.0  # times, where the matte begins: there the plate shows its own
 FREQUENCIES = 64  # samples an axis, of the bands' responses
@@ -53,7 +53,7 @@ def missing_noise(plate: NoiseLevel, drawn: NoiseLevel) -> NoiseLevel | None:
     lacking = plate.covariance - drawn.covariance  # [bands, 3, 3]
     _, axes = np.linalg.eigh(lacking.sum(axis=0))  # [3, 3]: along these the channels are taken one by one
     along = np.clip(np.einsum("ci,bcd,di->bi", axes, lacking, axes), 0.0, MOST_SIGMA**2)  # [bands, 3]
-    floor = LEAST_SIGMA**2 / np.maximum(along, 1e-12)
+    floor = LEAST_SIGMA**2 / np.maximum(along.sum(axis=0), 1e-12)  # [3]
     along = along * np.maximum(1.0 - floor**2, 0.0)  # sets in without a step and soon takes nothing away (Gao 1998)
     if not along.any():
         return None
