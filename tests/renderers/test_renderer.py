@@ -16,7 +16,7 @@ from dubplate_backend.speech.sound import write_wav
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import Cancelled, HeadModelMismatch, InvalidInput
 from dubplate_shared.progress import never
-from dubplate_shared.shot import HeadIdentity
+from dubplate_shared.shot import HeadIdentity, Rate
 from dubplate_shared.take import Take
 from small_shot import FRAMES, NO_FACE, TINY
 
@@ -51,6 +51,27 @@ def test_a_frame_has_the_same_bits_alone_in_another_order_and_in_another_range(r
     backwards = drawn(renderer, small_shot, take, [FIRST + 9, FIRST + 5, FIRST], plates)
     for frame, picture in (alone | backwards).items():
         assert same(picture, whole[frame]), frame
+
+
+def test_at_fifty_frames_a_second_every_second_frame_is_seen_and_bits_hold_in_any_chunk(renderer, small_shot, plates):
+    fast = replace(
+        small_shot,
+        info=replace(small_shot.info, rate=Rate(50)),
+        track=replace(small_shot.track, time=small_shot.track.time / 2),
+    )
+    take, at = fast.tracked_take(), FIRST + 5
+    assert renderer.window(fast, at) == tuple(range(at - 4, at + 5, 2)), "40 ms apart"
+    whole = drawn(renderer, fast, take, range(FIRST, FIRST + 9), plates)
+    alone = drawn(renderer, fast, take, [at], plates)
+    assert same(alone[at], whole[at])
+    silent = replace(take, name="silent", origin={})
+    before, after = (
+        drawn(renderer, fast, each, range(FIRST, FIRST + 9), plates)
+        for each in (silent, replace(opened(fast, 10, [at]), origin={}))
+    )
+    reached = {frame for frame in before if at in renderer.window(fast, frame)}
+    assert reached == {at - 4, at - 2, at, at + 2}
+    assert {frame for frame in before if not same(before[frame], after[frame])} == reached
 
 
 def test_the_callers_thread_count_changes_no_bit_and_is_left_alone(renderer, small_shot, plates):

@@ -20,8 +20,8 @@ DEMODULATION_EPSILON = 1e-8
 
 
 def activate(x: Tensor) -> Tensor:
-    """LeakyReLU. Its gain is taken from what goes in, where it costs nothing: GAIN * f(x) = f(GAIN * x)."""
-    return F.leaky_relu(x, SLOPE)
+    """LeakyReLU in place. Its gain is taken from what goes in, where it costs nothing: GAIN * f(x) = f(GAIN * x)."""
+    return F.leaky_relu_(x, SLOPE)
 
 
 def blur_kernel(gain: float = 1.0) -> Tensor:
@@ -147,7 +147,7 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor) -> Tensor:
         y = torch.cat((self.conv(x, w), (GAIN * self.skip_gain) * skip), dim=1)  # [B, 2C, H, W]
-        return activate(y + GAIN * self.bias)
+        return activate(y.add_(GAIN * self.bias))
 
 
 class ToRGB(nn.Module):
