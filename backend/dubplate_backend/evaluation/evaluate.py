@@ -124,6 +124,7 @@ def evaluate_shots(
         segmenter_key = segmenter.key()
         if study is not None:
             write_study(study, clips)
+    progress(Progress(1, 1, "done"))
     facts = {
         "frames": {
             name: {"scored": len(held.scored), "left to learn from": len(held.train), "learned by": held.learned_by}
