@@ -69,6 +69,23 @@ def test_a_prior_is_whole_small_and_tells_how_it_was_made(people, head, tmp_path
     assert "2 filmed ones" in words and "Apache-2.0" in words and "4 steps of 4 windows" in words
 
 
+def test_the_command_takes_shots_after_one_option_and_says_what_is_wrong(people, tmp_path):
+    from dubplate_backend.cli.main import application
+
+    def command(*words: str) -> None:
+        application()(["train", "-o", str(tmp_path / "a.dubprior"), *words], standalone_mode=False)
+
+    with pytest.raises(InvalidInput, match="nowhere"):
+        command("--shots", str(people[0].path), str(tmp_path / "nowhere.dubshot"))
+    with pytest.raises(InvalidInput, match="Nobody"):
+        command("--minutes", "1")
+    with pytest.raises(InvalidInput, match="minutes or iterations"):
+        command("--shots", str(people[0].path), str(people[1].path))
+    with pytest.raises(InvalidInput, match="device"):
+        command("--synthetic", "1", "--device", "abacus")
+    assert not list(tmp_path.iterdir())
+
+
 def test_losses_go_where_the_user_watches_them(people, head, tmp_path):
     watched: list[dict[str, float]] = []
     train_on(people, tmp_path / "a.dubprior", head, record=watched.append)

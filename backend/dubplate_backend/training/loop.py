@@ -16,7 +16,8 @@ from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
 
 CHECKPOINT_EVERY_S = 60.0
-CHECKPOINT_SHARE = 0.05  # of the time at most goes into checkpoints: a prior's are large
+CHECKPOINT_SHARE = 0.05  # of the time goes into checkpoints, a prior's being large; but
+CHECKPOINT_LATEST_S = 900.0  # no more than this is ever lost
 REPORT_EVERY_S = 5.0
 MOST_ROWS = 20_000  # of losses that are kept: beyond it every second one of the earlier half goes
 
@@ -109,7 +110,7 @@ class Run:
             if due:
                 self.keep()
                 saved = self.elapsed()
-                every_s = max(self.every_s, (saved - now) / CHECKPOINT_SHARE)
+                every_s = min(max(self.every_s, (saved - now) / CHECKPOINT_SHARE), CHECKPOINT_LATEST_S)
             if share >= 1.0:
                 return
             losses = trainer.step(draw(), share)
