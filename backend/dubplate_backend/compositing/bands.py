@@ -52,15 +52,20 @@ def flat_patches(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
 
 def noise_covariance(band: np.ndarray, patches: np.ndarray) -> np.ndarray:
     """How a band's noise varies and covaries over channels: [C, C] float64.  band: [h, w, C].  patches: [N, 2]."""
-    channels = band.shape[2]
-    products = [patch_means(band[..., i] * band[..., j]) for i in range(channels) for j in range(channels)]
-    each = np.stack(products, axis=-1)[tuple(patches.T)].reshape(-1, channels, channels).astype(np.float64)
+    blocks = _blocks(band).transpose(0, 2, 1, 3, 4)  # [h / P, w / P, P, P, C]
+    pixels = blocks[tuple(patches.T)].reshape(len(patches), -1, band.shape[2]).astype(np.float64)  # [N, P P, C]
+    each = np.einsum("npc,npd->ncd", pixels, pixels) / PATCH_PX**2
     energy = np.trace(each, axis1=1, axis2=2)
     return np.asarray(each[energy <= TEXTURED * np.median(energy)].mean(axis=0))
 
 
 def patch_means(values: np.ndarray) -> np.ndarray:
     """Means of [h, w] over whole patches: [h // PATCH_PX, w // PATCH_PX]."""
+    return np.asarray(_blocks(values).mean(axis=(1, 3)))
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    """Whole patches of [h, w, ...]: [h // P, P, w // P, P, ...]."""
     rows, columns = values.shape[0] // PATCH_PX, values.shape[1] // PATCH_PX
     whole = values[: rows * PATCH_PX, : columns * PATCH_PX]
-    return np.asarray(whole.reshape(rows, PATCH_PX, columns, PATCH_PX).mean(axis=(1, 3)))
+    return whole.reshape(rows, PATCH_PX, columns, PATCH_PX, *values.shape[2:])

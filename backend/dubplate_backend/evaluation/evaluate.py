@@ -200,7 +200,7 @@ class _Judge:
                 if self.movies is not None and baselines:  # once for all actors
                     self.movies.add(FILMED, index, plate.rgb, plate)
                 for method, shown in self._finished(plate, filmed, rendered, index, drawn, name):
-                    points = None if filmed.points is None else finder.at(_in_eight_bits(shown), filmed.points[:, :2])
+                    points = None if filmed.place is None else finder.at(_in_eight_bits(shown), filmed.place)
                     finished[method].add(shown, points, filmed, filmed_crop)
                     self._keep(index, method, watched_crop(shown, filmed))
                 self.progress(Progress(done + 1, len(self.frames.scored), f"{self.shot.info.name}: {name}"))
@@ -224,8 +224,9 @@ class _Judge:
         _, lips = to_plate(mouth.astype(np.float32), matrix, *net.shape[:2])
         picture = _in_eight_bits(net)
         found = finder.follow(picture)
-        points = None if found is None else finder.at(picture, found[0][:, :2])
-        return Filmed(index, net, box, matrix, points, (matte >= 1) & (lips < 0.01), matte)
+        place = None if found is None else found[0][:, :2]
+        points = None if place is None else finder.at(picture, place)
+        return Filmed(index, net, box, matrix, place, points, (matte >= 1) & (lips < 0.01), matte)
 
     def _finished(
         self,

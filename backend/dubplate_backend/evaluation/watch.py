@@ -32,14 +32,16 @@ class Networks:
 class Filmed:
     """A frame as it was filmed.   net: [H, W, 3] values 0..1.   box: around the crop.   matrix: of the crop.
 
-    points: landmarks (478, 3), None where no face is seen.   skin: [h, w] bool, drawn face without lips and mouth.
-    matte: [h, w], the same for all ways to make a face.
+    place: (478, 2) points around which landmarks are measured, so that every way to make a face is looked at in the
+    same square; None where no face is seen.   points: the landmarks (478, 3) there.
+    skin: [h, w] bool, drawn face without lips and mouth.   matte: [h, w], the same for all ways to make a face.
     """
 
     index: int
     net: np.ndarray
     box: Box
     matrix: np.ndarray
+    place: np.ndarray | None
     points: np.ndarray | None
     skin: np.ndarray
     matte: np.ndarray
