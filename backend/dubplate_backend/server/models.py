@@ -13,6 +13,7 @@ from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.renderers.base import Renderer
 from dubplate_backend.renderers.load import load_renderer
+from dubplate_backend.renderers.neural_texture.drawing import drawing_device
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.shot import HeadIdentity, Shot
 
@@ -43,7 +44,7 @@ class Models:
     @property
     def device(self) -> str:
         """What renders run on, such as "cpu"."""
-        return str(self.head.template.device)
+        return str(drawing_device())
 
     @property
     def head_identity(self) -> HeadIdentity:

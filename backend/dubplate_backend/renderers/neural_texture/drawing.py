@@ -37,6 +37,11 @@ CPU_WAY = Way(torch.float32, graph=False)
 CUDA_WAYS = (Way(torch.bfloat16, graph=True), Way(torch.float32, graph=True), Way(torch.float32, graph=False))
 
 
+def drawing_device() -> torch.device:
+    """Where networks draw on this machine unless told."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 class WindowDrawer:
     """Draws the centre frames of a batch of windows."""
 

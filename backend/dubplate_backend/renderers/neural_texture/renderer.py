@@ -25,7 +25,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.renderers.base import Plates, RenderedFrame
 from dubplate_backend.renderers.hearing import Hearing
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
-from dubplate_backend.renderers.neural_texture.drawing import WindowDrawer
+from dubplate_backend.renderers.neural_texture.drawing import WindowDrawer, drawing_device
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, grow, matte, median_expression
 from dubplate_backend.renderers.neural_texture.inputs import (
@@ -115,8 +115,8 @@ class NeuralTextureRenderer:
         head.require(info.head.sha256, f"Actor {info.name}")
         size = preset(info.preset)
         texels, generator = load_weights(folder, size)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(size, texels, generator, head, hearing=Hearing.of_actor(info.settings), device=device)
+        hearing = Hearing.of_actor(info.settings)
+        return cls(size, texels, generator, head, hearing=hearing, device=drawing_device())
 
     def with_hearing(self, hearing: Hearing) -> NeuralTextureRenderer:
         """This renderer, hearing the voice as told."""
