@@ -144,6 +144,15 @@ def test_a_shot_without_speech_or_of_another_head_is_refused(head, performer, ac
         import_take(other.path, actor, "x", head=head)
 
 
+def test_a_performer_who_hardly_opens_the_lips_is_scaled_within_bounds_and_it_is_said(head, performer, actor, tmp_path):
+    timid = replace(performer.track, jaw=performer.track.jaw * 0.3, expression=performer.track.expression * 0.3)
+    quiet = write_shot(tmp_path / "timid.dubshot", replace(performer.info, name="timid"), timid, performer.crop, None)
+    made = import_take(quiet.path, actor, "x", head=head)
+    assert made.figures["scale"] == 2 and "scaled by 2" in made.warnings[0]
+    told = import_take(quiet.path, actor, "x", head=head, settings=TakeSettings(scale=2.5))
+    assert told.figures["scale"] == 2.5 and not told.warnings
+
+
 def test_the_command_stores_the_take(performer, actor):
     result = CliRunner().invoke(
         application(), ["import", "take", str(performer.path), str(actor.path), "--take", "dub", "--json"]

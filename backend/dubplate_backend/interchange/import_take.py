@@ -18,7 +18,7 @@ from dubplate_backend.interchange.face_performance import FacePerformance
 from dubplate_backend.interchange.face_shapes import codes_of_shapes, missed
 from dubplate_backend.interchange.live_link import read_live_link
 from dubplate_backend.interchange.resample import Placed, place, start_seconds
-from dubplate_backend.interchange.retarget import lip_range, on_face, performance_of, scale_between
+from dubplate_backend.interchange.retarget import on_face, performance_of, scale_between
 from dubplate_backend.interchange.vertex_fit import fit_vertices
 from dubplate_backend.interchange.vertex_performance import VertexPerformance, lip_gap, read_vertices
 from dubplate_backend.speech.mouth import LipGauge, resting_expression, resting_face
@@ -245,7 +245,7 @@ def _from_shot(
     other.info.head.require(HeadIdentity(head.kind, head.sha256), "This head")
     source = other.take(settings.sequence or TRACKED)
     performance = performance_of(head, other, source)
-    scale = settings.scale or scale_between(lip_range(head, other), lip_range(head, shot))
+    scale, notes = (settings.scale, ()) if settings.scale else scale_between(head, other, shot)
     check(stop)
     progress(Progress(1, 2, "putting it on the face"))
     sample_s = 1.0 / other.info.rate.fps
@@ -278,7 +278,7 @@ def _from_shot(
     if voice is not None:
         origin["audio"] = str(voice.resolve())
     figures = {"seconds": seconds, "scale": scale, "lips_apart_mm": float(1e3 * gap.max())}
-    return ImportedTake(Take(name, expression, jaw, None, origin), figures, cut)
+    return ImportedTake(Take(name, expression, jaw, None, origin), figures, notes + cut)
 
 
 def _voice_of(shot: Shot, take: Take) -> Path | None:

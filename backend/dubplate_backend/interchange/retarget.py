@@ -67,9 +67,14 @@ def lip_range(head: HeadModel, shot: Shot) -> float:
     return opened
 
 
-def scale_between(performer_m: float, actor_m: float) -> float:
-    """What the performer's offsets are multiplied by."""
-    return float(np.clip(actor_m / performer_m, *SCALES))
+def scale_between(head: HeadModel, performer: Shot, actor: Shot) -> tuple[float, tuple[str, ...]]:
+    """What the performer's offsets are multiplied by, and a warning where that is held back. Raises InvalidInput."""
+    ratio = lip_range(head, actor) / lip_range(head, performer)
+    scale = float(np.clip(ratio, *SCALES))
+    if scale == ratio:
+        return scale, ()
+    told = f"The lips open {ratio:.2f} times as far in {actor.info.name} as in {performer.info.name}"
+    return scale, (f"{told}; the performance is scaled by {scale:g}. Say --scale where that is wrong.",)
 
 
 def on_face(
