@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +15,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from dubplate_backend.cli.terminal import stop_on_signals
 from dubplate_backend.training.adapt import NO_CONSENT, NO_VGG, adapt
-from dubplate_backend.training.loop import Budget
+from dubplate_backend.training.loop import Budget, Run
 from dubplate_backend.training.sampler import WindowSampler
 from dubplate_backend.training.trainer import Trainer
 from dubplate_backend.training.vgg import VggWeights
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import Cancelled, HeadModelMismatch, InvalidInput
+from dubplate_shared.progress import never, silent
 from dubplate_shared.shot import HeadIdentity
 from small_shot import QUICK, TINY, write_small_shot
 
@@ -129,6 +133,25 @@ def test_a_stopped_run_goes_on_to_the_same_weights_as_an_unbroken_one(small_shot
     one, two = weights(whole), weights(broken)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_signal_waits_for_its_step_and_leaves_a_checkpoint(crops, layout, tmp_path):
+    trainer = Trainer(TINY, QUICK, seed=0, colours=[torch.zeros(3, 64, 64)], layout=layout)
+    sampler = sampler_of(crops, trainer)
+    run_ = Run(trainer, tmp_path / "checkpoint", time.monotonic, time.monotonic())
+
+    def draw():
+        if trainer.iteration == 2:
+            signal.raise_signal(signal.SIGTERM)  # in the middle of the third step
+        return sampler.draw()
+
+    with stop_on_signals(), pytest.raises(Cancelled):
+        run_.train(draw, Budget(iterations=9), silent, never)
+    again = Trainer(TINY, QUICK, seed=5, colours=[torch.zeros(3, 64, 64)], layout=layout)
+    assert Run(again, tmp_path / "checkpoint", time.monotonic, 0.0).resume() and again.iteration == 3
+    pairs = zip(trainer.generator.parameters(), again.generator.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in pairs)
+    assert [row["iteration"] for row in run_.losses] == [1, 2, 3]
 
 
 def test_another_seed_or_setting_does_not_go_on_from_that_checkpoint(small_shot, head, tmp_path):

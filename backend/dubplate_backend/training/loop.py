@@ -12,6 +12,7 @@ from dubplate_backend.training.plots import LossRow, plot_losses, write_losses
 from dubplate_backend.training.sampler import Batch
 from dubplate_backend.training.tensorboard import Record, unrecorded
 from dubplate_backend.training.trainer import Trainer
+from dubplate_backend.training.whole_steps import whole_steps
 from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
 
@@ -92,9 +93,17 @@ class Run:
     def train(self, draw: Callable[[], Batch], budget: Budget, progress: ProgressCallback, stop: Stop) -> None:
         """Train until the budget is spent.
 
-        Raises Cancelled after a checkpoint where `stop` says so; a signal's exception comes through as it is, since it
-        may fall into the middle of a step, and costs what came after the last checkpoint.
+        Raises Cancelled where `stop` says so or a signal came, after a checkpoint.  Of several processes a signal hits
+        each at its own moment: they go on from the last checkpoint.
         """
+        try:
+            self._train(draw, budget, progress, stop)
+        except Cancelled:
+            if self.trainer.processes.count == 1:
+                self.keep()
+            raise
+
+    def _train(self, draw: Callable[[], Batch], budget: Budget, progress: ProgressCallback, stop: Stop) -> None:
         trainer, together = self.trainer, self.trainer.processes
         saved = reported = self.elapsed()
         every_s = self.every_s
@@ -104,18 +113,18 @@ class Run:
             share, halted, due = together.as_first(
                 budget.share(trainer.iteration, now), float(stop()), float(now - saved >= every_s)
             )
-            if halted:
-                self.keep()
-                raise Cancelled("Stopped as asked.", hint="Run the same command again to go on.")
-            if due:
+            if due or (halted and together.count > 1):
                 self.keep()
                 saved = self.elapsed()
                 every_s = min(max(self.every_s, (saved - now) / CHECKPOINT_SHARE), CHECKPOINT_LATEST_S)
+            if halted:
+                raise Cancelled("Stopped as asked.", hint="Run the same command again to go on.")
             if share >= 1.0:
                 return
-            losses = trainer.step(draw(), share)
-            now = self.elapsed()
-            self.losses.append({"iteration": trainer.iteration, "seconds": round(now, 2), **losses})
+            with whole_steps():
+                losses = trainer.step(draw(), share)
+                now = self.elapsed()
+                self.losses.append({"iteration": trainer.iteration, "seconds": round(now, 2), **losses})
             self.record(self.losses[-1])
             if len(self.losses) > MOST_ROWS:
                 del self.losses[: MOST_ROWS // 2 : 2]

@@ -96,6 +96,8 @@ def device_of_process(name: str) -> torch.device:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InvalidInput(f"This machine has no {device}.", hint="Choose --device cpu, or install torch for CUDA.")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
 
 
