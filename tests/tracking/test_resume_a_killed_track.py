@@ -20,7 +20,7 @@ from dubplate_backend.tracking.track_shot import track_shot
 
 def test_a_killed_track_goes_on_with_the_same_bits(moment: Path, head: HeadModel, tmp_path: Path) -> None:
     out = tmp_path / "a.dubshot"
-    kept = tmp_path / "a.dubshot.resume" / "landmark_fit.npz"
+    kept = tmp_path / "a.dubshot.resume" / "landmark_identity.npz"
     command = [sys.executable, "-m", "dubplate_backend.cli.main", "track", str(moment), "-o", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -34,7 +34,7 @@ def test_a_killed_track_goes_on_with_the_same_bits(moment: Path, head: HeadModel
     shot = track_shot(
         moment, out, head=head, preview=False, report=False, progress=lambda progress: stages.append(progress.stage)
     )
-    assert "landmarks" not in stages and "landmark fit" not in stages and "colours" in stages
+    assert "landmarks" not in stages and "landmark identity" not in stages and "colours" in stages
     assert not kept.parent.exists()
     unbroken = track(Footage.open(moment), head=head).track
     for name in ("shape", "expression", "jaw", "neck", "rotation", "translation", "lighting", "intrinsics"):

@@ -9,7 +9,7 @@ landmarks alone and then on the picture, coarse to fine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from dubplate_backend.tracking.frames import Frames, pictures
 from dubplate_backend.tracking.landmark_bias import landmark_bias
 from dubplate_backend.tracking.landmark_term import LandmarkTerm
 from dubplate_backend.tracking.lens import Lens
+from dubplate_backend.tracking.misplaced_landmarks import MisplacedLandmarks
 from dubplate_backend.tracking.occlusion import Occlusion
 from dubplate_backend.tracking.photometry import Photometry
 from dubplate_backend.tracking.priors import Priors
@@ -45,16 +46,17 @@ from dubplate_backend.tracking.unknowns import (
     Shared,
     head_rotation,
 )
+from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.landmarks import COUNT, inter_ocular
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
 
 KEY_FRAMES = 16  # frames that identity is found from
-SHARED_STEPS = 25
+SHARED_STEPS = 15
 MOTION_STEPS = 15
-IDENTITY_STEPS = 4  # at each level of detail, twice
+IDENTITY_STEPS = 6  # at each level of detail, twice
 COLOUR_STEPS = 3  # at each level of detail
 LOOKED_AT = (0, 2)  # levels at which it is seen anew which points are visible and how they face the light
-IDENTITY_POINTS = 1000  # of the skin
+IDENTITY_POINTS = 600  # of the skin
 IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
 WINDOW = 256  # frames solved together
 OVERLAP = 24  # frames that two windows share: a second, longer than any temporal term reaches
@@ -128,22 +130,18 @@ class Fitter:
         self.key = torch.from_numpy(key_frames(ideal, KEY_FRAMES))
 
     def fit(self, checkpoint: Checkpoint) -> Fit:
-        landmarks = checkpoint.once("landmark_fit", self._landmark_fit)
+        identity = checkpoint.once("landmark_identity", self._identity_of_landmarks)
         if not self.settings.photometric:
             count = len(self.seen)
-            return self._spread({**landmarks, "lighting": np.zeros((count, 9, 3)), "error": np.zeros(count),
+            found = checkpoint.once("landmark_motion", lambda: self._motion_of_landmarks(identity))
+            return self._spread({**identity, **found, "lighting": np.zeros((count, 9, 3)), "error": np.zeros(count),
                                  "hidden": np.zeros(count), "texture": np.zeros(0)})  # fmt: skip
         model = self.settings.albedo or gaussian_process_albedo(self.head)
-        identity = checkpoint.once("identity", lambda: self._identity_of_colours(model, landmarks))
-        found = self._motion_of_colours(model, landmarks["motion"], identity, checkpoint)
+        identity = checkpoint.once("identity", lambda: self._identity_of_colours(model, identity))
+        start = checkpoint.once("landmark_motion", lambda: self._motion_of_landmarks(identity))
+        found = self._motion_of_colours(model, start["motion"], identity, checkpoint)
         return self._spread({**found, "shared": identity["shared"], "texture": identity["code"][-1],
                              "albedo": identity["albedo"][-1]})  # fmt: skip
-
-    def _landmark_fit(self) -> Arrays:
-        counter = Counter(self.progress, SHARED_STEPS + MOTION_STEPS * len(self.windows), "landmark fit")
-        key_motion, shared = self._identity_of_landmarks(counter)
-        motion = self._motion_of_landmarks(shared, counter)
-        return {"key_motion": key_motion.numpy(), "shared": shared.numpy(), "motion": motion.numpy()}
 
     def _problem(
         self,
@@ -153,10 +151,12 @@ class Fitter:
         colours: bool = False,
         lips: Tensor | None = None,
         bias: Tensor | None = None,
+        weights: Weights | None = None,
     ) -> Problem:
         """colours: whether they are fitted too; else the neck keeps straight: landmarks do not tell it from the head.
-        lips: [T] trust in the lips' landmarks.   bias: see `_bias`."""
-        weights = self.weights if colours else self.weights.with_still_neck()
+        lips: [T] trust in the lips' landmarks.   bias: see `_bias`.   weights: the settings' unless told."""
+        weights = weights or self.weights
+        weights = weights if colours else weights.with_still_neck()
         trust = self.trust[frames]
         landmarks = LandmarkTerm(
             head if bias is None else head.moved_by(bias),
@@ -169,33 +169,39 @@ class Fitter:
         )
         return Problem(landmarks, Priors(head, self.focal, self.lens.diagonal, weights))
 
-    def _identity_of_landmarks(self, counter: Counter) -> tuple[Tensor, Tensor]:
-        """Motion [K, 114] of the key frames and what all frames share, [S + 3]."""
+    def _identity_of_landmarks(self) -> Arrays:
+        """`key_motion` [K, 114] of the key frames and `shared` [S + 3]."""
+        counter = Counter(self.progress, SHARED_STEPS, "landmark identity")
         given = self.settings.shape
         shape = torch.zeros(self.reduced.shape_components, dtype=torch.float64)
         if given is not None:
             shape = torch.from_numpy(given.astype(np.float64))
-        free = len(shape) if given is None else 0
+        free = IDENTITY_SHAPE if given is None else 0
         start = Shared.of(shape, self.focal)
         motion = self._rigid(self.reduced.shaped(shape), self.key, start)
-        problem = self._problem(self.reduced.shaped(shape, free), self.key)
+        problem = self._problem(self.reduced.shaped(shape, free), self.key, weights=self.weights.for_identity())
+        problem = replace(problem, landmarks=MisplacedLandmarks.of(problem.landmarks))
         solved = torch.cat((shape[:free], start.camera))
-        motion, solved = solve_with_shared(problem, motion, solved, Search(SHARED_STEPS, self.stop, counter.step))
+        search = Search(SHARED_STEPS, self.stop, counter.step)
+        _, motion, solved = solve_with_shared(problem, motion, solved, search)
         shared = torch.cat((solved[:free], shape[free:], solved[free:]))
         counter.reach(SHARED_STEPS)
-        return motion, shared
+        return {"key_motion": motion.numpy(), "shared": shared.numpy()}
 
-    def _motion_of_landmarks(self, shared: Tensor, counter: Counter) -> Tensor:
-        """Motion of all seen frames, [S, 114]."""
-        of = Shared(shared)
+    def _motion_of_landmarks(self, identity: Arrays) -> Arrays:
+        """`motion` [S, 114] of all seen frames."""
+        counter = Counter(self.progress, MOTION_STEPS * len(self.windows), "landmark fit")
+        of = Shared(torch.from_numpy(identity["shared"]))
+        bias = self._bias(torch.from_numpy(identity["key_motion"]), of)
         shaped, parts = self.reduced.shaped(of.shape), []
         for number, (start, end) in enumerate(self.windows):
             window = slice(start, end)
             motion = self._rigid(shaped, window, of)
             search = Search(MOTION_STEPS, self.stop, counter.step)
-            parts.append(solve_motion(self._problem(shaped, window), motion, of.camera, self._smooth(window), search))
-            counter.reach(SHARED_STEPS + MOTION_STEPS * (number + 1))
-        return blended(parts, self.windows)
+            problem = self._problem(shaped, window, bias=bias)
+            parts.append(solve_motion(problem, motion, of.camera, self._smooth(window), search))
+            counter.reach(MOTION_STEPS * (number + 1))
+        return {"motion": blended(parts, self.windows).numpy()}
 
     def _identity_of_colours(self, model: AlbedoModel, landmarks: Arrays) -> Arrays:
         """`shared` [S + 3], `key_motion` [K, 114], and at each level of detail `code` [L, K] and `albedo` [L, V, 3]."""
@@ -206,18 +212,19 @@ class Fitter:
         crops = face_crops(chosen, self.observed[self.key].numpy(), self.lens, frames)
         view = self.view.at(self.key)
         free = 0 if self.settings.shape is not None else IDENTITY_SHAPE
-        fixed = Shared(shared).shape
-        photometry = Photometry.of(self.head, model, self.weights.for_identity(), IDENTITY_POINTS).shaped(fixed, free)
-        head = self.reduced.shaped(fixed, free)
+        fixed, weights = Shared(shared).shape, self.weights.for_identity()
+        photometry = Photometry.of(self.head, model, weights, IDENTITY_POINTS).shaped(fixed, free)
+        head, offset = self.reduced.shaped(fixed, free), None
         solved = torch.cat((fixed[:free], Shared(shared).camera))
         for level in range(len(LEVELS)):
             for turn in range(2):
                 seen = photometry.surfaces(crops, view, motion, Shared(shared))
-                albedo = photometry.learn(crops, level, seen)
-                term, _ = photometry.term(crops, level, view, seen, albedo)
-                problem = self._problem(head, self.key, colours=True)
+                colours = photometry.open_term(crops, level, view, seen, photometry.learn(crops, level, seen))
+                problem = self._problem(head, self.key, colours=True, weights=weights).with_colours(colours)
+                problem = replace(problem, landmarks=MisplacedLandmarks.of(problem.landmarks, offset))
                 search = Search(IDENTITY_STEPS, self.stop, counter.step)
-                motion, solved = solve_with_shared(problem.with_colours(term), motion, solved, search)
+                problem, motion, solved = solve_with_shared(problem, motion, solved, search)
+                offset = problem.landmarks.offset
                 shared = torch.cat((solved[:free], fixed[free:], solved[free:]))
                 counter.reach(IDENTITY_STEPS * (2 * level + turn + 1))
         seen = photometry.surfaces(crops, view, motion, Shared(shared))

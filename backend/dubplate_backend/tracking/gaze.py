@@ -15,7 +15,15 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.fit import Fit, in_between
 from dubplate_backend.tracking.lens import Lens
-from dubplate_shared.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
+from dubplate_backend.tracking.surface_head import SurfaceHead
+from dubplate_shared.landmarks import (
+    LEFT_EYE,
+    LEFT_EYE_INNER,
+    LEFT_EYE_OUTER,
+    RIGHT_EYE,
+    RIGHT_EYE_INNER,
+    RIGHT_EYE_OUTER,
+)
 from dubplate_shared.rotations import matrix_from_axis_angle
 
 NECK_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT = 1, 3, 4
@@ -37,15 +45,17 @@ def eye_rotations(head: HeadModel, fit: Fit, faces: Faces, times: np.ndarray, le
     """
     pixels = lens.ideal(faces.landmarks_px.astype(np.float64))
     gaze = np.zeros((len(pixels), 3))
-    for joint, iris, lids, corners in (
-        (LEFT_EYE_JOINT, LEFT_IRIS_CENTRE, LEFT_LIDS, (LEFT_EYE_INNER, LEFT_EYE_OUTER)),
-        (RIGHT_EYE_JOINT, RIGHT_IRIS_CENTRE, RIGHT_LIDS, (RIGHT_EYE_INNER, RIGHT_EYE_OUTER)),
+    for joint, iris, lids, corners, ring in (
+        (LEFT_EYE_JOINT, LEFT_IRIS_CENTRE, LEFT_LIDS, (LEFT_EYE_INNER, LEFT_EYE_OUTER), LEFT_EYE),
+        (RIGHT_EYE_JOINT, RIGHT_IRIS_CENTRE, RIGHT_LIDS, (RIGHT_EYE_INNER, RIGHT_EYE_OUTER), RIGHT_EYE),
     ):
         eyeball, neck, radius = eyeball_of(head, fit.shape, joint)
         width = np.linalg.norm(pixels[:, corners[0]] - pixels[:, corners[1]], axis=-1)
         opening = np.linalg.norm(pixels[:, lids[0]] - pixels[:, lids[1]], axis=-1)
         is_open = faces.seen & (opening > OPEN_SHARE * np.maximum(width, 1e-6))
-        direction = towards(pixels[:, iris], fit, eyeball, neck, radius * IRIS_DEPTH)
+        # FaceMesh misplaces an iris as it does the lids around it: by as much the head's own lids are elsewhere.
+        aside = own_lids(head, fit, ring) - pixels[:, ring].mean(axis=1)
+        direction = towards(pixels[:, iris] + aside, fit, eyeball, neck, radius * IRIS_DEPTH)
         gaze += np.where(is_open[:, None], direction, 0.0)
     known = np.linalg.norm(gaze, axis=1) > 0
     if not known.any():
@@ -54,6 +64,18 @@ def eye_rotations(head: HeadModel, fit: Fit, faces: Faces, times: np.ndarray, le
     if len(times) > 1:
         angles = gaussian_filter1d(angles, SMOOTHED_S / np.median(np.diff(times)), axis=0, mode="nearest")
     return np.tile(angles, 2)
+
+
+def own_lids(head: HeadModel, fit: Fit, ring: tuple[int, ...]) -> np.ndarray:
+    """(T, 2) px of the ideal picture: the middle of the head's own landmarks around an eye."""
+    around = list(ring)
+    reduced = SurfaceHead.of(head, head.landmark_faces[around], head.landmark_barycentrics[around])
+    shaped = reduced.shaped(torch.from_numpy(fit.shape).double())
+    motion = (torch.from_numpy(np.asarray(of, np.float64)) for of in (fit.expression, fit.eyelids, fit.jaw, fit.neck))
+    points = shaped.points(torch.zeros(0, dtype=torch.float64), *motion).numpy()
+    camera = np.einsum("tij,tnj->tni", fit.rotation, points) + fit.translation[:, None]
+    placed = camera[..., :2] / camera[..., 2:] * fit.intrinsics[:, None, :1] + fit.intrinsics[:, None, 2:]
+    return placed.mean(axis=1)
 
 
 def eyeball_of(head: HeadModel, shape: np.ndarray, joint: int) -> tuple[np.ndarray, np.ndarray, float]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from dubplate_backend.tracking.projection import View, see
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.unknowns import TURN, Shared, head_rotation
-from dubplate_shared.landmarks import LIPS
+from dubplate_shared.landmarks import INNER_LIP_PAIRS, LIPS
 
 # Frames at which the mean counts as much as no offset at all.
 DOUBT = 3.0
@@ -36,4 +36,6 @@ def landmark_bias(
     weight = trust[:, None, None]
     mean = (own * weight).sum(0) / (weight.sum(0) + DOUBT)
     mean[list(LIPS)] *= LIPS_SHARE
+    upper, lower = (list(points) for points in zip(*INNER_LIP_PAIRS, strict=True))
+    mean[upper] = mean[lower] = (mean[upper] + mean[lower]) / 2  # how far lips are apart FaceMesh sees well
     return mean

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dubplate_backend.tracking.normal import Normal
-from dubplate_backend.tracking.projection import View, camera_rows, motion_rows, picture_slopes, see
+from dubplate_backend.tracking.projection import Seen, View, camera_rows, motion_rows, picture_slopes, see
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.unknowns import CAMERA_UNKNOWNS, Shared
 from dubplate_backend.tracking.weights import Weights
@@ -66,22 +66,8 @@ class LandmarkTerm:
 
     def add_to(self, normal: Normal, frames: slice, x: Tensor, shared: Tensor, *, solve_shared: bool) -> None:
         """Add the term's equations around (x [B, 114], shared [G]) for the frames that it holds."""
-        of_shared = Shared(shared)
-        seen = see(self.head, self.view, x, of_shared)
-        raised, share_of_depth, share_of_mean = relief(seen.in_camera, seen.focal)
-        ahead = seen.in_camera.new_tensor([0.0, 0.0, 1.0]).expand(*seen.in_camera.shape[:2], 1, 3)
-        left = torch.cat((picture_slopes(seen), ahead), -2)  # [T, N, 3, 3]
-        rows = motion_rows(self.head, x, seen, left, with_shape=solve_shared)
-        depth_rows = rows[:, :, 2]
-        mean_rows = depth_rows.mean(1, keepdim=True)
-        depth_rows = share_of_depth * (depth_rows - mean_rows) - share_of_mean * mean_rows
-        picture_rows = rows[:, :, :2]
-        if solve_shared:
-            picture_rows = torch.cat((picture_rows, camera_rows(seen, self.view, of_shared)), -1)
-            nothing = depth_rows.new_zeros(*depth_rows.shape[:2], CAMERA_UNKNOWNS)
-            nothing[..., 0] = raised  # relief grows with the focal length
-            depth_rows = torch.cat((depth_rows, nothing), -1)
-
+        seen = see(self.head, self.view, x, Shared(shared))
+        picture_rows, depth_rows, raised = self._rows(seen, x, Shared(shared), solve_shared=solve_shared)
         cost, (point_weight, pair_weight, depth_weight) = self._robust(seen.projected, raised)
         upper, lower = PAIRS
         difference = seen.projected - self.observed
@@ -94,6 +80,23 @@ class LandmarkTerm:
             torch.cat(((rows * weight[..., None]).flatten(1, 2), depth_rows * depth_weight[..., None]), 1),
             torch.cat(((residual * weight).flatten(1), (raised - self.depth) * depth_weight), 1),
         )
+
+    def _rows(self, seen: Seen, x: Tensor, shared: Shared, *, solve_shared: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Derivatives of places [T, 468, 2, C] and of depths [T, 468, C], and the depths [T, 468], px."""
+        raised, share_of_depth, share_of_mean = relief(seen.in_camera, seen.focal)
+        ahead = seen.in_camera.new_tensor([0.0, 0.0, 1.0]).expand(*seen.in_camera.shape[:2], 1, 3)
+        left = torch.cat((picture_slopes(seen), ahead), -2)  # [T, N, 3, 3]
+        rows = motion_rows(self.head, x, seen, left, with_shape=solve_shared)
+        depth_rows = rows[:, :, 2]
+        mean_rows = depth_rows.mean(1, keepdim=True)
+        depth_rows = share_of_depth * (depth_rows - mean_rows) - share_of_mean * mean_rows
+        picture_rows = rows[:, :, :2]
+        if solve_shared:
+            picture_rows = torch.cat((picture_rows, camera_rows(seen, self.view, shared)), -1)
+            nothing = depth_rows.new_zeros(*depth_rows.shape[:2], CAMERA_UNKNOWNS)
+            nothing[..., 0] = raised  # relief grows with the focal length
+            depth_rows = torch.cat((depth_rows, nothing), -1)
+        return picture_rows, depth_rows, raised
 
     def _robust(self, projected: Tensor, raised: Tensor) -> tuple[float, tuple[Tensor, Tensor, Tensor]]:
         """Pseudo-Huber cost, and the weights by which residuals are multiplied: of points [T, 468], of pairs [T, 9], of

@@ -19,6 +19,7 @@ from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.sampling import sample
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.surface_points import COUNT, SurfacePoints, skin, surface_points
+from dubplate_backend.tracking.unknown_albedo import UnknownAlbedo
 from dubplate_backend.tracking.unknowns import Shared
 from dubplate_backend.tracking.visibility import Surface, surface
 from dubplate_backend.tracking.weights import Weights
@@ -28,6 +29,8 @@ ALBEDO_ROUNDS = 3  # light and albedo by turns
 LIGHT_ROUNDS = 3
 # An error of this size, of the display's range, is more than a fit of the same skin leaves: something else is seen.
 FOREIGN = 0.12
+OPEN_FACING, OPEN_FACING_FADES = 0.3, 0.15  # cosines
+INNER_LIPS_SHARE = 0.1  # of belief in the line where lips meet: its shade comes and goes with the gap
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,36 @@ class Photometry:
             error = (linear_to_srgb(own * shading(normals, light)) - linear_to_srgb(colours)).square().mean(-1)
             believed = trusted(belief / (1 + error / FOREIGN**2).square(), colours)
             light = solve_light(colours, own, normals, believed, light.median(0).values)
-        expected = linear_to_srgb(own * shading(normals, light))
         term = PhotometricTerm(
             self.reduced,
             view,
             crops.levels[level],
             crops.corner,
             crops.scale(level),
-            expected,
+            linear_to_srgb(own * shading(normals, light)),
             belief,
             self.weights,
         )
         return term, light
+
+    def open_term(self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo) -> UnknownAlbedo:
+        """As `term`, the albedo being sought too, and colours believed as far as most of them fit.
+
+        Without what would pull at the shape: silhouettes, where the blur mixes in what is behind; the shade between the
+        lips; the neck and its collar."""
+        term, light = self.term(crops, level, view, seen, albedo)
+        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]
+        clear = ((facing - OPEN_FACING) / OPEN_FACING_FADES).clamp(0, 1)
+        belief = term.belief * clear * ~self.points.neck
+        belief = torch.where(self.points.inner_lips, belief * INNER_LIPS_SHARE, belief)
+        normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
+        projected = self.points.of_vertices(self.head, seen.projected)
+        own, likely = (self.points.of_vertices(self.head, of) for of in (albedo.vertices, self.model.of(albedo.code)))
+        error = (sample(term.crops, in_crop(projected, crops, level)) - term.expected).square().mean(-1).sqrt()
+        usual = float(error[belief > 0.5].median()) if bool((belief > 0.5).any()) else 0.0
+        weights = replace(self.weights, colour=max(self.weights.colour, self.weights.colour_per_usual_error * usual))
+        term = replace(term, belief=belief, weights=weights)
+        return UnknownAlbedo.of(term, shading(normals, light), own, likely)
 
 
 def in_crop(projected: Tensor, crops: FaceCrops, level: int) -> Tensor:

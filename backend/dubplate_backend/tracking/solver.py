@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +18,18 @@ from torch import Tensor
 from dubplate_backend.tracking.normal import Normal
 from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.smoothness import Smoothness
+from dubplate_backend.tracking.unknowns import UNKNOWNS
 from dubplate_shared.progress import Stop, check
 
-FIRST_DAMPING = 1e-3  # of the curvature's diagonal
+# Of the curvature's diagonal. Little: what frames share is seen through small disagreements of large terms.
+FIRST_DAMPING = 1e-4
+EASING = 5.0
 MOST_DAMPING = 1e6
 # A step that lowers the cost by less than this share ends the search.
 CONVERGED = 1e-3
 
-# (motion [T, 114], normal equations around it, damping) -> steps of motion [T, 114] and of what is shared [G]
-Step = Callable[[Tensor, Normal, float], tuple[Tensor, Tensor]]
+State = TypeVar("State")
+Bundle = tuple[Problem, Tensor, Tensor]  # with the motion of each frame [T, 114] and what they share [G]
 
 
 @dataclass(frozen=True)
@@ -37,24 +41,47 @@ class Search:
     on_step: Callable[[], None]
 
 
-def solve_with_shared(problem: Problem, motion: Tensor, shared: Tensor, search: Search) -> tuple[Tensor, Tensor]:
-    """Motion of each frame and what the frames share, without temporal terms.
+def solve_with_shared(problem: Problem, motion: Tensor, shared: Tensor, search: Search) -> Bundle:
+    """Motion of each frame, what the frames share, and what the problem's terms bring along, without temporal terms.
 
-    motion: [T, 114].  shared: [G].  The frames' unknowns are eliminated first (Schur complement).  Raises Cancelled.
+    motion: [T, 114].  shared: [G].  What terms bring along is eliminated first (Schur complement; Triggs et al. 2000,
+    Bundle Adjustment - A Modern Synthesis, 6.1).  Raises Cancelled.
     """
+    frames = len(motion)
 
-    def step(_: Tensor, normal: Normal, damping: float) -> tuple[Tensor, Tensor]:
-        factor = torch.linalg.cholesky(damped(normal.own, damping))  # [T, 114, 114]
-        solved = torch.cholesky_solve(torch.cat((normal.cross, normal.own_gradient[..., None]), -1), factor)
-        reduced = damped(normal.shared, damping) - (normal.cross.mT @ solved[..., :-1]).sum(0)  # [G, G]
-        gradient = normal.shared_gradient - (normal.cross.mT @ solved[..., -1:]).sum(0)[:, 0]
-        by_shared = torch.linalg.solve(reduced, gradient)  # [G]
-        return solved[..., :-1] @ by_shared - solved[..., -1], -by_shared
+    def stepped(
+        state: tuple[Problem, Tensor, Tensor], normal: Normal, damping: float
+    ) -> tuple[Problem, Tensor, Tensor]:
+        problem, motion, shared = state
+        size = frames * UNKNOWNS
+        own, cross = damped(normal.own, damping), normal.cross.flatten(0, 1)
+        whole = torch.zeros(size + len(shared), size + len(shared), dtype=torch.float64)
+        whole[:size, :size] = torch.block_diag(*own)
+        whole[:size, size:], whole[size:, :size] = cross, cross.T
+        whole[size:, size:] = damped(normal.shared, damping)
+        gradient = torch.cat((normal.own_gradient.flatten(), normal.shared_gradient))
+        eliminated = []
+        for tied in normal.tied:
+            root = torch.linalg.cholesky(damped(tied.curvature, damping))  # [P, k, k]
+            rows = torch.linalg.solve_triangular(root, tied.cross, upper=False)
+            pull = torch.linalg.solve_triangular(root, tied.gradient[..., None], upper=False)  # [P, k, 1]
+            whole -= rows.flatten(0, 1).T @ rows.flatten(0, 1)
+            gradient = gradient - rows.flatten(0, 1).T @ pull.flatten()
+            eliminated.append((root, rows, pull))
+        step = -torch.linalg.solve(whole, gradient)
+        along = (
+            -torch.linalg.solve_triangular(root.mT, pull + (rows @ step)[..., None], upper=True)[..., 0]
+            for root, rows, pull in eliminated
+        )
+        return problem.stepped(along), motion + step[:size].reshape(motion.shape), shared + step[size:]
 
-    def normal(motion: Tensor, shared: Tensor) -> Normal:
-        return problem.normal(motion, shared, solve_shared=True)
+    def normal(state: Bundle) -> Normal:
+        return state[0].normal(*state[1:], solve_shared=True)
 
-    return descend(normal, problem.cost, step, motion, shared, search)
+    def cost(state: Bundle) -> float:
+        return state[0].cost(*state[1:])
+
+    return descend((problem, motion, shared), cost, normal, stepped, search)
 
 
 def solve_motion(problem: Problem, motion: Tensor, shared: Tensor, smoothness: Smoothness, search: Search) -> Tensor:
@@ -65,52 +92,50 @@ def solve_motion(problem: Problem, motion: Tensor, shared: Tensor, smoothness: S
 
     bands = smoothness.bands() if len(problem) > 2 else None
 
-    def step(motion: Tensor, normal: Normal, damping: float) -> tuple[Tensor, Tensor]:
+    def stepped(motion: Tensor, normal: Normal, damping: float) -> Tensor:
         own, gradient = damped(normal.own, damping), normal.own_gradient
         if bands is None:
-            solved = torch.linalg.solve(own, gradient)
-        else:
-            solved = solve_chain(own, bands, gradient + smoothness.gradient(motion))
-        return -solved, torch.zeros_like(shared)
+            return motion - torch.linalg.solve(own, gradient)
+        return motion - solve_chain(own, bands, gradient + smoothness.gradient(motion))
 
-    def normal(motion: Tensor, shared: Tensor) -> Normal:
+    def normal(motion: Tensor) -> Normal:
         return problem.normal(motion, shared, solve_shared=False)
 
-    def cost(motion: Tensor, shared: Tensor) -> float:
+    def cost(motion: Tensor) -> float:
         return problem.cost(motion, shared) + smoothness.cost(motion)
 
-    return descend(normal, cost, step, motion, shared, search)[0]
+    return descend(motion, cost, normal, stepped, search)
 
 
 def descend(
-    normal: Callable[[Tensor, Tensor], Normal],
-    cost: Callable[[Tensor, Tensor], float],
-    step: Step,
-    motion: Tensor,
-    shared: Tensor,
+    state: State,
+    cost: Callable[[State], float],
+    normal: Callable[[State], Normal],
+    stepped: Callable[[State, Normal, float], State],
     search: Search,
-) -> tuple[Tensor, Tensor]:
-    """Steps that lower the cost, damped harder where one would not, until they no longer help."""
+) -> State:
+    """Steps that lower the cost, damped harder where one would not, until they no longer help.
+
+    stepped: (state, the normal equations around it, damping) -> the next."""
     damping, growth = FIRST_DAMPING, 2.0
-    lowest = cost(motion, shared)
-    here = normal(motion, shared)
+    lowest = cost(state)
+    here = normal(state)
     for _ in range(search.steps):
         check(search.stop)
-        by_motion, by_shared = step(motion, here, damping)
-        tried = cost(motion + by_motion, shared + by_shared)
+        there = stepped(state, here, damping)
+        tried = cost(there)
         search.on_step()
         if tried >= lowest or tried != tried:
             damping, growth = damping * growth, growth * 2
             if damping > MOST_DAMPING:
                 break
             continue
-        gain, lowest = (lowest - tried) / lowest, tried
-        motion, shared = motion + by_motion, shared + by_shared
+        gain, lowest, state = (lowest - tried) / lowest, tried, there
         if gain < CONVERGED:
             break
-        damping, growth = max(damping / 3, 1e-9), 2.0
-        here = normal(motion, shared)
-    return motion, shared
+        damping, growth = max(damping / EASING, 1e-9), 2.0
+        here = normal(state)
+    return state
 
 
 def damped(curvature: Tensor, damping: float) -> Tensor:

@@ -13,6 +13,7 @@ from dubplate_shared.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EY
 
 COUNT = 2400
 NEAR_M = 0.012  # around lips and eyes
+INNER_M = 0.004  # of the line at which lips meet
 MOUTH_DENSITY, EYES_DENSITY, FACE_DENSITY, NECK_DENSITY = 9.0, 2.0, 1.0, 0.4
 # Plastic number's powers: a sequence that fills a square evenly (Roberts 2018, R2 sequence).
 R2 = (0.7548776662466927, 0.5698402909980532)
@@ -20,12 +21,13 @@ R2 = (0.7548776662466927, 0.5698402909980532)
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """faces: [N] int64.  barycentrics: [N, 3].  mouth, neck: [N] bool, whether a point lies near the lips, on the
-    neck."""
+    """faces: [N] int64.  barycentrics: [N, 3].  mouth, inner_lips, neck: [N] bool, whether a point lies near the lips,
+    where they meet, on the neck."""
 
     faces: Tensor
     barycentrics: Tensor
     mouth: Tensor
+    inner_lips: Tensor
     neck: Tensor
 
     def of_vertices(self, head: HeadModel, values: Tensor) -> Tensor:
@@ -42,8 +44,9 @@ def surface_points(head: HeadModel, count: int = COUNT) -> SurfacePoints:
     centre = corners.mean(1)
     landmarks = head.landmarks(head.template[None])[0].double()
     covered = skin(head)[head.faces].all(1)
-    mouth = near(centre, landmarks[[*OUTER_LIPS, *INNER_LIPS]])
-    eyes = near(centre, landmarks[[*LEFT_EYE, *RIGHT_EYE]])
+    mouth = near(centre, landmarks[[*OUTER_LIPS, *INNER_LIPS]], NEAR_M)
+    inner_lips = near(centre, landmarks[[*INNER_LIPS]], INNER_M)
+    eyes = near(centre, landmarks[[*LEFT_EYE, *RIGHT_EYE]], NEAR_M)
     neck = head.masks["neck"][head.faces].any(1) & ~head.masks["face"][head.faces].all(1)
     density = torch.full_like(area, FACE_DENSITY)
     density[neck] = NECK_DENSITY
@@ -56,7 +59,7 @@ def surface_points(head: HeadModel, count: int = COUNT) -> SurfacePoints:
     u, v = (index * R2[0]) % 1, (index * R2[1]) % 1
     flip = u + v > 1
     u, v = torch.where(flip, 1 - u, u), torch.where(flip, 1 - v, v)
-    return SurfacePoints(chosen, torch.stack((1 - u - v, u, v), 1), mouth[chosen], neck[chosen])
+    return SurfacePoints(chosen, torch.stack((1 - u - v, u, v), 1), mouth[chosen], inner_lips[chosen], neck[chosen])
 
 
 def skin(head: HeadModel) -> Tensor:
@@ -68,6 +71,6 @@ def skin(head: HeadModel) -> Tensor:
     return wanted
 
 
-def near(points: Tensor, others: Tensor) -> Tensor:
-    """[F] bool: points [F, 3] within NEAR_M of any of others [M, 3]."""
-    return torch.cdist(points, others).min(1).values < NEAR_M
+def near(points: Tensor, others: Tensor, reach_m: float) -> Tensor:
+    """[F] bool: points [F, 3] within reach_m of any of others [M, 3]."""
+    return torch.cdist(points, others).min(1).values < reach_m

@@ -30,8 +30,9 @@ from dubplate_shared.rotations import axis_angle_from_matrix
 from dubplate_shared.track import Track
 
 FRAMES_AT_ONCE = 32  # heads in memory while projecting: 8,000 vertices each
-# A mean error above this share of the inter-ocular distance is worth a look before going on.
-WORTH_A_LOOK_PERCENT = 2.0
+# A mean distance from FaceMesh's points above this share of the inter-ocular distance is worth a look before going on:
+# FaceMesh itself is off by 2.4 % on faces whose truth is known.
+WORTH_A_LOOK_PERCENT = 3.0
 
 
 @dataclass(frozen=True)
