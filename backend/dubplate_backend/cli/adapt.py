@@ -23,6 +23,9 @@ def command(
         Path | None, typer.Option(help="Start from this NAME.dubprior; from the one that ships, where one does.")
     ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start without any prior.")] = False,
+    mixed: Annotated[
+        float, typer.Option(min=0.0, help="Windows of the prior's own for each of the actor's; 0 halves a step's time.")
+    ] = 1.0,
     low_rank: Annotated[
         bool, typer.Option("--low-rank", help="Train factors beside the prior's weights: a package under 15 MB.")
     ] = False,
@@ -73,6 +76,9 @@ def command(
     start = None if from_scratch else (shipped_prior(size) if prior is None else load_prior(prior))
     if low_rank and start is None:
         raise InvalidInput("--low-rank needs a prior.", hint=f"None ships for {preset}: give one with --prior.")
+    settings = None
+    if start is not None:
+        settings = replace(settings_from_prior(), mixed=mixed, rank=LOW_RANK if low_rank else 0)
     if minutes is None and iterations is None:
         minutes = DEFAULT_MINUTES
     with progress_bar("Adapting") as progress:
@@ -86,7 +92,7 @@ def command(
             name=name,
             consent=record,
             prior=start,
-            settings=replace(settings_from_prior(), rank=LOW_RANK) if low_rank else None,
+            settings=settings,
             hearing=Hearing(sound_gain, sound_smoothing),
             vgg=None if vgg is None else load_vgg(vgg),
             seed=seed,
