@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dubplate_backend.plates.manifest import FrameRecord
 
 
 def command(
@@ -73,6 +77,7 @@ def command(
     from dubplate_backend.rendering import RenderSettings, plan_shot, render_shot
     from dubplate_shared.errors import ExitCode
     from dubplate_shared.frames import parse_frames
+    from dubplate_shared.plate_names import version_folder
     from dubplate_shared.progress import silent
     from dubplate_shared.shot import Shot
 
@@ -99,9 +104,12 @@ def command(
         if dry_run:
             return
 
-    def saved(frame: int, path: Path) -> None:
+    folder = version_folder(out, version).absolute()
+
+    def saved(plates: Mapping[int, FrameRecord]) -> None:
         if not sys.stderr.isatty() and not as_json:
-            print(f"Saved: '{path.absolute()}'", flush=True)  # the line that Flamenco looks for
+            for record in plates.values():
+                print(f"Saved: '{folder / record.file}'", flush=True)  # the line that Flamenco looks for
 
     with nullcontext(silent) if as_json else progress_bar("Rendering") as progress:  # JSON stands alone
         report = render_shot(**request, progress=progress, written=saved)

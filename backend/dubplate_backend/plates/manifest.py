@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dubplate_backend.plates.exr import read_attributes, read_exr
+from dubplate_backend.plates.file_hashes import FileHashes
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import read_json, sha256_file, write_json
 
@@ -85,17 +86,20 @@ class Manifest:
         frames = {str(frame): asdict(record) for frame, record in kept.items()}
         write_json(folder / NAME, {"schema": SCHEMA, **self.facts, "frames": frames})
 
-    def valid(self, folder: Path, frame: int, input_hash: str, file: str) -> FrameRecord | None:
+    def valid(
+        self, folder: Path, frame: int, input_hash: str, file: str, hashes: FileHashes | None = None
+    ) -> FrameRecord | None:
         """The record of a plate that stands whole on disk and was made from just these inputs, or None.
 
         By the manifest's file hash where it knows the frame, else by the hashes that the file carries.
+        hashes: those known already.
         """
         path = folder / file
         if not path.exists():
             return None
         record = self.frames.get(frame)
         if record is not None and record.input_hash == input_hash and record.file == file:
-            return record if sha256_file(path) == record.sha256 else None
+            return record if (hashes or FileHashes()).sha256(path) == record.sha256 else None
         return _record_of_file(path, input_hash)
 
 

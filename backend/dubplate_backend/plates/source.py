@@ -18,13 +18,13 @@ import numpy as np
 
 from dubplate_backend.plates.colour import PICTURE, VIDEO, PlateColour
 from dubplate_backend.plates.exr import Windows, rate_attribute, read_exr, time_code
+from dubplate_backend.plates.file_hashes import FileHashes
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.picture_file import read_picture, values_of
 from dubplate_backend.plates.segment import Segment
 from dubplate_backend.plates.sequence_files import sequence_file
 from dubplate_backend.plates.time_code import advanced
 from dubplate_shared.errors import InvalidInput
-from dubplate_shared.files import sha256_file
 from dubplate_shared.shot import Shot
 
 PLATES_KEPT = 8  # unless told: a window of five and its neighbours, each decoded once when frames come in order
@@ -61,8 +61,8 @@ class Plate:
 class ShotPlates:
     """Plates of a shot by frame number; a few are kept, so memory does not grow with the shot."""
 
-    def __init__(self, shot: Shot, keep: int = PLATES_KEPT) -> None:
-        """keep: how many plates stay in memory.
+    def __init__(self, shot: Shot, keep: int = PLATES_KEPT, hashes: FileHashes | None = None) -> None:
+        """keep: how many plates stay in memory.  hashes: those known already, of a server that looks often.
 
         Raises InvalidInput (FootageError for a video) where the plates are not there or do not fit the shot."""
         self._shot = shot
@@ -70,7 +70,8 @@ class ShotPlates:
         self._keep = keep
         self._kept: OrderedDict[int, Plate] = OrderedDict()
         self._colour: PlateColour | None = None
-        self._hashed: tuple[tuple[str, int, int], str] | None = None
+        self._hashes = hashes or FileHashes()
+        self._video_sha256 = ""
         self._lock = Lock()
         self._footage = shot_video(shot) if shot.info.plate.kind == "video" else None
 
@@ -115,13 +116,12 @@ class ShotPlates:
     def sha256(self, frame: int) -> str:
         """Hash of what this frame is read from: its file's bytes, or the whole video's and the shot's place in it."""
         self._shot.index(frame)
-        path = self._path if self._footage is not None else sequence_file(self._path, frame)
-        facts = path.stat()
-        stamp = (str(path), facts.st_size, facts.st_mtime_ns)
-        if self._hashed is None or self._hashed[0] != stamp:
+        if self._footage is None:
+            return self._hashes.sha256(sequence_file(self._path, frame))
+        if not self._video_sha256:  # one file for all frames: looked at once
             start = self._shot.info.plate.start
-            self._hashed = (stamp, sha256_file(path) + (f"+{start}" if start else ""))
-        return self._hashed[1]
+            self._video_sha256 = self._hashes.sha256(self._path) + (f"+{start}" if start else "")
+        return self._video_sha256
 
     def missing(self, frames: tuple[int, ...]) -> tuple[int, ...]:
         """Which of these frames have no file; a video has them all."""

@@ -18,6 +18,7 @@ from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.base import Renderer
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.rendering.keys import FrameKeys
+from dubplate_backend.rendering.reuse import Reuse
 from dubplate_backend.rendering.settings import RenderSettings
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
@@ -33,7 +34,7 @@ LEAST_BYTES_A_PIXEL = 1.5  # below the smallest of our plates as measured: a pre
 class RenderPlan:
     """renderer_key: what draws.  keys: frame -> input hash.  standing: plates that need no drawing.
 
-    no_face: frames that pass through.
+    no_face: frames that pass through.  stored: frames whose plate the store has, if it proves whole.
     """
 
     frames: tuple[int, ...]
@@ -41,6 +42,7 @@ class RenderPlan:
     keys: Mapping[int, str]
     standing: Mapping[int, FrameRecord]
     no_face: frozenset[int]
+    stored: frozenset[int] = frozenset()
 
     @property
     def to_draw(self) -> tuple[int, ...]:
@@ -72,12 +74,13 @@ def plan_shot(
 ) -> RenderPlan:
     """All checks of `render_shot` and what it would draw, without drawing or writing anything. Raises as it does."""
     check_inputs(shot, take, actor_path, head, frames)
-    with ShotPlates(shot) as plates:
+    reuse = Reuse()
+    with ShotPlates(shot, hashes=reuse.hashes) as plates:
         renderer = load_renderer(actor_path, head)
         settings = RenderSettings.of(settings)
         renderer = renderer.with_hearing(settings.hearing(renderer.hearing))
         with closing(load_segmenter(settings.segmentation)) as segmenter:
-            plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings)
+            plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings, reuse)
     check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
     return plan
 
@@ -92,8 +95,9 @@ def make_plan(
     out: Path,
     version: int,
     settings: RenderSettings,
+    reuse: Reuse,
 ) -> RenderPlan:
-    """Hash every frame and see which plates stand already.  segmenter: its key.
+    """Hash every frame and see which plates stand already, here or in the store.  segmenter: its key.
 
     Raises InvalidInput where plates are missing.
     """
@@ -104,18 +108,21 @@ def make_plan(
             f"Plates {format_frames(missing)} of {shot.info.name} are missing.",
             hint=f"They belong at {shot.info.plate.path}.",
         )
-    keys = FrameKeys(shot, take, renderer, plates, settings.composite, segmenter)
+    keys = FrameKeys(shot, take, renderer, plates, settings.composite, segmenter, reuse.hashes)
     wanted = {frame: keys.key(frame) for frame in frames}
     folder = version_folder(out, version)
-    manifest = Manifest.load(folder)
+    known = Manifest.load(folder)
+    known = known.merged({}, {frame: record for frame, record in reuse.told.items() if frame not in known.frames})
     standing: dict[int, FrameRecord] = {}
     for frame in () if settings.force else frames:
         name = plate_path(out, shot.info.name, version, frame).name
-        record = manifest.valid(folder, frame, wanted[frame], name)
+        record = known.valid(folder, frame, wanted[frame], name, reuse.hashes)
         if record is not None:
             standing[frame] = record
+    store = None if settings.force else reuse.store
+    stored = frozenset(frame for frame in frames if store and frame not in standing and store.has(wanted[frame]))
     no_face = frozenset(frame for frame in frames if shot.track.confidence[shot.index(frame)] <= 0)
-    return RenderPlan(frames, keys.renderer_key, wanted, standing, no_face)
+    return RenderPlan(frames, keys.renderer_key, wanted, standing, no_face, stored)
 
 
 def check_inputs(shot: Shot, take: Take, actor_path: Path | str, head: HeadModel, frames: Sequence[int]) -> None:

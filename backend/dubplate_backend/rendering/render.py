@@ -2,10 +2,12 @@
 """Draws, composites and writes the frames of a plan, one at a time.
 
 Memory does not grow with the range.  A stop leaves the finished plates whole, and the next render goes on from there.
+What another render has drawn of the same inputs is taken from the store instead.
 """
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -18,20 +20,23 @@ import numpy as np
 from dubplate_backend.compositing.background import Segmenter, load_segmenter
 from dubplate_backend.compositing.composite import Composite, compose, layers, pass_through
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.plates.exr import read_first_part, write_exr
+from dubplate_backend.plates.exr import write_exr
 from dubplate_backend.plates.manifest import INPUT_HASH, NAME, FrameRecord, FrameStatus, Manifest
-from dubplate_backend.plates.preview import as_seen, contact_sheet, write_preview
 from dubplate_backend.plates.source import Plate, ShotPlates
 from dubplate_backend.renderers.base import RenderedFrame, Renderer
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.renderers.neural_texture.threads import fixed_threads
+from dubplate_backend.renderers.neural_texture.weights import TEXTURE_FILE
 from dubplate_backend.renderers.presets import Preset
 from dubplate_backend.rendering.finishing import BATCHES_WAITING, SharedSegmenter, finishing_threads, in_order
-from dubplate_backend.rendering.keys import sound_of
+from dubplate_backend.rendering.memory import FRAME_FAILED, MemoryPatience, free_caches, is_out_of_memory
 from dubplate_backend.rendering.mouth_resolution import MouthResolution
+from dubplate_backend.rendering.pictures import Pictures
 from dubplate_backend.rendering.plan import RenderPlan, check_disk, check_inputs, make_plan
 from dubplate_backend.rendering.report import RenderReport
+from dubplate_backend.rendering.reuse import Reuse
 from dubplate_backend.rendering.settings import RenderSettings
+from dubplate_backend.rendering.stage_times import StageTimes
 from dubplate_shared import __version__
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import FramesFailed, InvalidInput, OutputNotWritable
@@ -42,10 +47,9 @@ from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, ne
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
 
-SHEET_ROWS = 6
 FINISHING_TORCH_THREADS = 1  # one frame each: several are finished at once
 
-PlateWritten = Callable[[int, Path], None]
+PlatesWritten = Callable[[Mapping[int, FrameRecord]], None]  # by frame; they lie in the version's folder
 
 
 def plates_in_flight(preset: Preset) -> int:
@@ -73,29 +77,32 @@ def render_shot(
     progress: ProgressCallback = silent,
     stop: Stop = never,
     settings: RenderSettings | Mapping[str, Any] | None = None,
-    written: PlateWritten | None = None,
+    written: PlatesWritten | None = None,
     renderer: Renderer | None = None,
+    reuse: Reuse | None = None,
 ) -> RenderReport:
     """Render frames of a take to OUT/v001/NAME_dub_v001.####.exr, with manifest.json and preview.mp4 beside them.
 
-    frames: numbers within the shot.  written: told of each plate as it stands on disk.  renderer: the actor's, where
-    it is loaded already.
-    Raises InvalidInput (frames outside the shot, plates missing), HeadModelMismatch, OutputNotWritable, Cancelled, and
-    FramesFailed where some frames could not be composited; all others are valid then.
+    frames: numbers within the shot.  written: told of plates as they stand on disk.  renderer: the actor's, where it is
+    loaded already.  reuse: what earlier renders have left.
+    Raises InvalidInput (frames outside the shot, plates missing), HeadModelMismatch, OutputNotWritable, OutOfMemory,
+    Cancelled, and FramesFailed where some frames could not be drawn or composited; all others are valid then.
     """
     started = time.monotonic()
+    times, reuse = StageTimes(), reuse or Reuse()
     settings = RenderSettings.of(settings)
     check_inputs(shot, take, actor_path, head, frames)
     renderer = renderer or load_renderer(actor_path, head)
     renderer = renderer.with_hearing(settings.hearing(renderer.hearing))
     segmenter = SharedSegmenter(load_segmenter(settings.segmentation))
-    with ShotPlates(shot, plates_in_flight(renderer.preset)) as plates, closing(segmenter):
+    with ShotPlates(shot, plates_in_flight(renderer.preset), reuse.hashes) as plates, closing(segmenter):
         progress(Progress(0, len(frames), "checking"))
-        plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings)
+        with times.stage("checking"):
+            plan = make_plan(shot, take, renderer, plates, segmenter.key(), frames, Path(out), version, settings, reuse)
         check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
         run = _Run(
-            shot, take, ActorInfo.load(actor_path), head, renderer, plates, segmenter, plan, Path(out), version,
-            settings, progress, stop, written or (lambda frame, path: None),
+            shot, take, Path(actor_path), ActorInfo.load(actor_path), head, renderer, plates, segmenter, plan,
+            Path(out), version, settings, progress, stop, written or (lambda plates: None), reuse, times,
         )  # fmt: skip
         try:
             run.plates_of_plan()
@@ -103,9 +110,10 @@ def render_shot(
             run.save_manifest()
         preview, sheet = run.pictures()
     report = RenderReport(
-        drawn=tuple(frame for frame in plan.to_draw if frame in run.records),
+        drawn=tuple(frame for frame in plan.to_draw if frame in run.records and frame not in run.reused),
+        reused=tuple(sorted(run.reused)),
         skipped=tuple(plan.standing),
-        passed_through=tuple(frame for frame in plan.to_pass if frame in run.records),
+        passed_through=tuple(frame for frame in plan.to_pass if frame in run.records and frame not in run.reused),
         failed=run.failed,
         seconds=time.monotonic() - started,
         folder=run.folder,
@@ -113,6 +121,7 @@ def render_shot(
         preview=preview,
         sheet=sheet,
         mouth=MouthResolution.of(shot, head, renderer.preset),
+        stages=times.seconds(),
     )
     if run.failed:
         first = next(iter(run.failed.items()))
@@ -139,6 +148,7 @@ class _Run:
 
     shot: Shot
     take: Take
+    actor_path: Path
     actor: ActorInfo
     head: HeadModel
     renderer: Renderer
@@ -150,8 +160,11 @@ class _Run:
     settings: RenderSettings
     progress: ProgressCallback
     stop: Stop
-    written: PlateWritten
+    written: PlatesWritten
+    reuse: Reuse
+    times: StageTimes
     records: dict[int, FrameRecord] = field(default_factory=dict)
+    reused: set[int] = field(default_factory=set)
     failed: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -160,18 +173,49 @@ class _Run:
 
     def plates_of_plan(self) -> None:
         """Draw and write what the plan asks for. Raises Cancelled, OutputNotWritable, what the renderer raises."""
-        for frame in self.plan.standing:
-            self.written(frame, self._path(frame))
-        self._finish_all((frame, None) for frame in self.plan.to_pass)
-        waiting = self.plan.to_draw
-        while waiting:
-            drawn = self.renderer.render(self.shot, self.take, waiting, self._net, self.stop)
+        if self.plan.standing:
+            self.written(self.plan.standing)
+        self._take_stored()
+        self._finish_all((frame, None) for frame in self._left(self.plan.to_pass))
+        patience = MemoryPatience(self.renderer.preset.batch_windows)
+        while left := self._left(self.plan.to_draw):
+            wanted = left[:1] if patience.alone else left
             try:
-                self._finish_all((rendered.frame, rendered) for rendered in drawn)
+                self._finish_all((drawn.frame, drawn) for drawn in self._drawn(wanted))
+                patience.went_well()
             except _PlateLost as lost:
-                waiting = self._without(waiting, lost)
-            else:
+                self._give_up_frames_of(lost)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                free_caches()
+                given_up = patience.failed(self._left(self.plan.to_draw), error)
+                if given_up is not None:
+                    self.failed[given_up] = FRAME_FAILED
+
+    def _left(self, frames: Sequence[int]) -> tuple[int, ...]:
+        return tuple(frame for frame in frames if frame not in self.records and frame not in self.failed)
+
+    def _take_stored(self) -> None:
+        """Copy the plates that the store has; those that prove damaged are drawn like the others."""
+        for frame in sorted(self.plan.stored):
+            check(self.stop)
+            assert self.reuse.store is not None
+            with self.times.stage("reusing"):
+                record = self.reuse.store.take(self.plan.keys[frame], self._path(frame))
+            if record is not None:
+                self.reused.add(frame)
+                self._stands(frame, record)
+
+    def _drawn(self, frames: Sequence[int]) -> Iterator[RenderedFrame]:
+        """As the renderer yields them; the time is what is waited for it."""
+        drawn = self.renderer.render(self.shot, self.take, frames, self._net, self.stop)
+        while True:
+            with self.times.stage("drawing"):
+                frame = next(drawn, None)
+            if frame is None:
                 return
+            yield frame
 
     def _finish_all(self, frames: Iterator[tuple[int, RenderedFrame | None]]) -> None:
         """Composite and write frames as they come, in a few threads; a frame that cannot be composited fails alone."""
@@ -180,19 +224,37 @@ class _Run:
         with closing(in_order(self._finish, self._with_plates(frames), threads=threads, waiting=waiting)) as finished:
             for frame, outcome in finished:
                 if isinstance(outcome, FrameRecord):
-                    self.records[frame] = outcome
-                    self.written(frame, self._path(frame))
+                    self._keep(frame, outcome)
+                    self._stands(frame, outcome)
                 else:
                     self.failed[frame] = outcome
-                done = len(self.plan.standing) + len(self.records) + len(self.failed)
-                self.progress(Progress(done, len(self.plan.frames), "rendering"))
+                    self._tell()
+
+    def _stands(self, frame: int, record: FrameRecord) -> None:
+        self.records[frame] = record
+        self.written({frame: record})
+        self._tell()
+
+    def _tell(self) -> None:
+        done = len(self.plan.standing) + len(self.records) + len(self.failed)
+        self.progress(Progress(done, len(self.plan.frames), "rendering"))
+
+    def _keep(self, frame: int, record: FrameRecord) -> None:
+        """For whoever asks for the same frame later."""
+        if self.reuse.store is not None:
+            with self.times.stage("keeping"):
+                texture = self.reuse.hashes.sha256(self.actor_path / TEXTURE_FILE)
+                path, key = self._path(frame), self.plan.keys[frame]
+                self.reuse.store.add(key, path, record, shot=self.shot.info.name, actor=texture)
 
     def _with_plates(self, frames: Iterator[tuple[int, RenderedFrame | None]]) -> Iterator[_Unfinished]:
         """Each frame with its plate, taken while it is still in memory, or with why there is none."""
         for frame, rendered in frames:
             check(self.stop)
             try:
-                yield _Unfinished(frame, rendered, self.plates.plate(frame), "")
+                with self.times.stage("reading"):
+                    plate = self.plates.plate(frame)
+                yield _Unfinished(frame, rendered, plate, "")
             except InvalidInput as error:
                 yield _Unfinished(frame, rendered, None, error.message)
 
@@ -203,29 +265,38 @@ class _Run:
         except InvalidInput as error:
             raise _PlateLost(frame, error.message) from error
 
-    def _without(self, waiting: Sequence[int], lost: _PlateLost) -> tuple[int, ...]:
-        """The frames still to be drawn that do not need the lost plate; those that do have failed."""
-        left = [frame for frame in waiting if frame not in self.records and frame not in self.failed]
+    def _give_up_frames_of(self, lost: _PlateLost) -> None:
+        """The frames still to be drawn that need the lost plate have failed."""
+        left = self._left(self.plan.to_draw)
         needing = {frame for frame in left if lost.frame in self.renderer.frames_read(self.shot, frame)}
         if not needing:
             raise InvalidInput(lost.message, hint="Mend that plate and run the same command again.")
         self.failed.update(dict.fromkeys(sorted(needing), lost.message))
-        return tuple(frame for frame in left if frame not in needing)
 
     def _finish(self, given: _Unfinished) -> tuple[int, FrameRecord | str]:
         """Composite and write one frame, in any thread: its record, or why there is none."""
+        try:
+            return given.frame, self._written_plate(given)
+        except InvalidInput as error:
+            return given.frame, error.message
+        except MemoryError:
+            gc.collect()
+        try:
+            return given.frame, self._written_plate(given)
+        except MemoryError:
+            return given.frame, FRAME_FAILED
+
+    def _written_plate(self, given: _Unfinished) -> FrameRecord:
         plate, frame = given.plate, given.frame
         if plate is None:
-            return frame, given.lost
-        try:
-            with fixed_threads(FINISHING_TORCH_THREADS):
-                composite = self._composite(plate, given.rendered)
-        except InvalidInput as error:
-            return frame, error.message
+            raise InvalidInput(given.lost)
+        with self.times.stage("compositing"), fixed_threads(FINISHING_TORCH_THREADS):
+            composite = self._composite(plate, given.rendered)
         status = FrameStatus.PASSTHROUGH if given.rendered is None else FrameStatus.DRAWN
         path = self._path(frame)
-        write_exr(path, layers(composite, plate), plate.windows, self._attributes(plate, status))
-        return frame, FrameRecord(path.name, sha256_file(path), self.plan.keys[frame], status, self.take.name)
+        with self.times.stage("writing"):
+            write_exr(path, layers(composite, plate), plate.windows, self._attributes(plate, status))
+            return FrameRecord(path.name, sha256_file(path), self.plan.keys[frame], status, self.take.name)
 
     def _composite(self, plate: Plate, rendered: RenderedFrame | None) -> Composite:
         index = self.shot.index(plate.frame)
@@ -265,6 +336,7 @@ class _Run:
             "version": self.version,
             "take": self.take.name,
             "actor": self.actor.name,
+            "actor_texture": self.reuse.hashes.sha256(self.actor_path / TEXTURE_FILE),
             "consent": str(self.actor.consent.get("status", "not recorded")),
             "renderer": {"name": self.actor.renderer, "preset": self.actor.preset, "key": self.plan.renderer_key},
             "head": {"kind": self.head.kind, "sha256": self.head.sha256},
@@ -274,31 +346,21 @@ class _Run:
         if not self.records and not self.plan.standing:
             return
         with suppress(OutputNotWritable):  # a full disk has already stopped the render, and the plates know themselves
-            known = Manifest.load(self.folder).merged(facts, {**self.plan.standing, **self.records})
-            known.completed(self.folder).save(self.folder)
+            before = Manifest.load(self.folder)
+            known = before.merged(facts, {**self.plan.standing, **self.records}).completed(self.folder)
+            if known != before:
+                known.save(self.folder)
 
     def pictures(self) -> tuple[Path | None, Path | None]:
         """preview.mp4 and sheet.png of the frames asked for, as far as they are wanted."""
-        finished = [frame for frame in self.plan.frames if frame not in self.failed]
-        preview = sheet = None
-        if self.settings.preview and finished:
-            preview = self.folder / "preview.mp4"
-            whole = finished == list(range(finished[0], finished[-1] + 1))
-            sound = sound_of(self.shot, self.take) or self.shot.audio_path() if whole else None
-            start_s = self.shot.index(finished[0]) / self.shot.info.rate.fps
-            write_preview(preview, self._seen(finished), self.shot.info.rate, sound, start_s)
-        if self.settings.sheet and finished:
-            sheet = self.folder / "sheet.png"
-            step = max(1, -(-len(finished) // SHEET_ROWS))
-            contact_sheet(sheet, [(self.plates.plate(frame), self._path(frame)) for frame in finished[::step]])
+        frames = [frame for frame in self.plan.frames if frame not in self.failed]
+        pictures = Pictures(
+            self.shot, self.take, self.plates, self.plan.keys, self.out, self.version, self.progress, self.stop
+        )
+        with self.times.stage("pictures"):
+            preview = pictures.preview(frames) if self.settings.preview and frames else None
+            sheet = pictures.sheet(frames) if self.settings.sheet and frames else None
         return preview, sheet
-
-    def _seen(self, frames: Sequence[int]) -> Iterator[np.ndarray]:
-        for done, frame in enumerate(frames):
-            check(self.stop)
-            self.progress(Progress(done, len(frames), "preview"))
-            yield as_seen(read_first_part(self._path(frame)), self.plates.colour)
-        self.progress(Progress(len(frames), len(frames), "preview"))
 
     def _path(self, frame: int) -> Path:
         return plate_path(self.out, self.shot.info.name, self.version, frame)
