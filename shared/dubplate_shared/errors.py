@@ -56,6 +56,20 @@ class HeadModelMismatch(DubplateError):
     code = "head_model_mismatch"
 
 
+class NotAllowed(DubplateError):
+    """Whoever asks may not do that: an actor that is not theirs, another's job."""
+
+    exit_code = ExitCode.INVALID_INPUT
+    code = "not_allowed"
+
+
+class ConsentMissing(DubplateError):
+    """The person has not agreed to be drawn, or no longer does."""
+
+    exit_code = ExitCode.INVALID_INPUT
+    code = "consent_missing"
+
+
 class ProtocolMismatch(DubplateError):
     """The two sides of the wire speak different protocol versions."""
 

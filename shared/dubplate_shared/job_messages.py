@@ -14,20 +14,22 @@ from dubplate_shared.performance import MAX_NAME_LENGTH, MAX_RANGE_LENGTH, Array
 from dubplate_shared.take import TRACKED
 
 MAX_KEY_LENGTH = 128
+MAX_PRIORITY = 100
 
 
 class JobState(StrEnum):
-    """queued → running → one of the other three, which are final."""
+    """queued ↔ running → one of the last three, which are final; paused until somebody resumes it."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
     @property
     def final(self) -> bool:
-        return self not in (JobState.QUEUED, JobState.RUNNING)
+        return self in (JobState.FINISHED, JobState.FAILED, JobState.CANCELLED)
 
 
 # --- requests ----------------------------------------------------------------------------------------------------
@@ -39,6 +41,7 @@ class JobSubmit(Message):
 
     key: made by the client; the same key with the same work is the same job.  take to eyes: as performance.py says.
     output: id beneath the output root.  version: of the plates.  settings: of the render, plain values.
+    priority: -100 to 100; who has more goes first.
     """
 
     TYPE: ClassVar[str] = "job.submit"
@@ -55,6 +58,7 @@ class JobSubmit(Message):
     jaw: Array | None = None
     eyes: Array | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.key) <= MAX_KEY_LENGTH:
@@ -64,7 +68,16 @@ class JobSubmit(Message):
         check_length("frames", self.frames, MAX_RANGE_LENGTH)
         if not 1 <= self.version <= 9999:
             raise InvalidInput(f"Version {self.version} is not in 1 to 9999.", hint="Choose a version from 1 on.")
+        check_priority(self.priority)
         check_performance(self)
+
+
+def check_priority(priority: int) -> None:
+    """Raise InvalidInput where it is none."""
+    if abs(priority) > MAX_PRIORITY:
+        raise InvalidInput(
+            f"Priority {priority} is not in -{MAX_PRIORITY} to {MAX_PRIORITY}.", hint="0 is what jobs have unless told."
+        )
 
 
 @dataclass(frozen=True)
@@ -91,12 +104,53 @@ class JobCancel(Message):
     job: str
 
 
+@dataclass(frozen=True)
+class JobPause(Message):
+    """Let a job rest, before its next frame where it runs, until it is resumed."""
+
+    TYPE: ClassVar[str] = "job.pause"
+    SOCKET: ClassVar[str] = "control"
+    job: str
+
+
+@dataclass(frozen=True)
+class JobResume(Message):
+    """Let a paused job go on."""
+
+    TYPE: ClassVar[str] = "job.resume"
+    job: str
+
+
+@dataclass(frozen=True)
+class JobRetry(Message):
+    """Queue a job again that failed or was cancelled; plates that stand are not drawn again."""
+
+    TYPE: ClassVar[str] = "job.retry"
+    job: str
+
+
+@dataclass(frozen=True)
+class JobPrioritise(Message):
+    """Let a job go before those of a lower priority."""
+
+    TYPE: ClassVar[str] = "job.prioritise"
+    job: str
+    priority: int
+
+    def __post_init__(self) -> None:
+        check_priority(self.priority)
+
+
 # --- replies -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class JobInfo(Message):
-    """A job's state. frames: those asked for.  written: those whose plates stand on disk."""
+    """A job's state. frames: those asked for.  written: those whose plates stand on disk.
+
+    client: whose turn it takes.  submitted: Unix seconds.  manifest: as JobFinished's.  stages: seconds of the last run
+    by stage, threads added up.
+    """
 
     TYPE: ClassVar[str] = "job.info"
     SENDER: ClassVar[str] = "backend"
@@ -112,6 +166,12 @@ class JobInfo(Message):
     stage: str = ""
     written: str = ""
     error: ErrorInfo | None = None
+    key: str = ""
+    client: str = ""
+    priority: int = 0
+    submitted: float = 0.0
+    manifest: str = ""
+    stages: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,3 +242,14 @@ class JobCancelled(Message):
     SOCKET: ClassVar[str] = "events"
     SENDER: ClassVar[str] = "backend"
     job: str
+
+
+@dataclass(frozen=True)
+class JobPaused(Message):
+    """The job rests until it is resumed: as asked, or because of `error`, such as a full disk."""
+
+    TYPE: ClassVar[str] = "job.paused"
+    SOCKET: ClassVar[str] = "events"
+    SENDER: ClassVar[str] = "backend"
+    job: str
+    error: ErrorInfo | None = None

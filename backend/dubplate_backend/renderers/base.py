@@ -39,6 +39,11 @@ class Renderer(Protocol):
     preset: Preset
     hearing: Hearing
 
+    @property
+    def memory_bytes(self) -> int:
+        """What it keeps in memory, on whichever device."""
+        ...
+
     def with_hearing(self, hearing: Hearing) -> Renderer:
         """The same renderer, hearing the voice as told; without that, as its actor says."""
         ...

@@ -6,33 +6,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dubplate_backend.server.access import Access
 from dubplate_shared.errors import InvalidInput
 
 SHOT_SUFFIX = ".dubshot"
 ACTOR_SUFFIX = ".dubactor"
+STATE_FOLDER = ".dubplate"  # beneath the output root: journal and store of plates
 MAX_ID_LENGTH = 512
 
 
 @dataclass(frozen=True)
 class Assets:
-    """roots: where shots and actors lie.  output_root: beneath which plates may be written."""
+    """roots: where shots and actors lie.  output_root: beneath which plates may be written.
+
+    access: who may use which actor; None for everybody.
+    """
 
     roots: tuple[Path, ...]
     output_root: Path
+    access: Access | None = None
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the backend keeps what is its own."""
+        return self.output_root / STATE_FOLDER
 
     def shot(self, id: str) -> Path:
         """Folder of a shot package. Raises InvalidInput."""
         return self._find(id, SHOT_SUFFIX, "shot")
 
-    def actor(self, id: str) -> Path:
-        """Folder of an actor package. Raises InvalidInput."""
+    def actor(self, id: str, user: str = "") -> Path:
+        """Folder of an actor package.  user: who asks.  Raises InvalidInput, NotAllowed."""
+        if self.access is not None:
+            self.access.check(id, user)
         return self._find(id, ACTOR_SUFFIX, "actor")
 
     def output(self, id: str) -> Path:
         """Folder for plates, which need not exist yet; "." is the output root itself. Raises InvalidInput."""
         if id == ".":
             return self.output_root.resolve()
-        return _beneath(self.output_root, id, "output")
+        path = _beneath(self.output_root, id, "output")
+        if path.is_relative_to(self.state_folder.resolve()):
+            raise InvalidInput(f"The output {id!r} is the backend's own folder.", hint="Choose another.")
+        return path
 
     def _find(self, id: str, suffix: str, what: str) -> Path:
         if not id.endswith(suffix):

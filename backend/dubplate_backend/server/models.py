@@ -3,36 +3,57 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
+import torch
+
 from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
+from dubplate_backend.plates.file_hashes import FileHashes
 from dubplate_backend.renderers.base import Renderer
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.renderers.neural_texture.drawing import drawing_device
+from dubplate_backend.rendering.memory import free_caches, is_out_of_memory
+from dubplate_backend.server.consent import ConsentRule, check_consent
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.shot import HeadIdentity, Shot
 
-KEPT_SHOTS = 4
-KEPT_RENDERERS = 2
 SHOT_FILES = ("shot.json", "track.npz", "crop.npz", "head.npz")  # takes are read when they are asked for
+SHOTS_SHARE = 0.1  # of the budget; an hour's track is some 100 MB
+# Of the machine's memory, or the GPU's: the rest is for what draws, and for other programs.
+USUAL_SHARE = 0.25
 
 Value = TypeVar("Value")
 
 
 class Models:
-    """head: what --head says, None for $DUBPLATE_HEAD or the stand-in. Safe from any thread."""
+    """head: what --head says, None for $DUBPLATE_HEAD or the stand-in. Safe from any thread.
 
-    def __init__(self, head: str | None) -> None:
+    hashes: of files that are as they were.
+    """
+
+    def __init__(
+        self, head: str | None, *, budget_bytes: int | None = None, consent: ConsentRule = ConsentRule.NOT_REFUSED
+    ) -> None:
+        """budget_bytes: what shots and actors may take together; a quarter of the device's memory unless told.
+
+        consent: what an actor's record must say.
+        """
+        self.hashes = FileHashes()
         self._spec = head
+        self._consent = consent
         self._lock = threading.Lock()
         self._head: HeadModel | None = None
-        self._shots: _Kept[Shot] = _Kept(KEPT_SHOTS)
-        self._renderers: _Kept[Renderer] = _Kept(KEPT_RENDERERS)
+        budget = usual_budget() if budget_bytes is None else budget_bytes
+        self._shots: _Kept[Shot] = _Kept(int(budget * SHOTS_SHARE), _shot_bytes)
+        self._renderers: _Kept[Renderer] = _Kept(int(budget * (1 - SHOTS_SHARE)), _renderer_bytes)
 
     @property
     def head(self) -> HeadModel:
@@ -52,40 +73,104 @@ class Models:
 
     def shot(self, path: Path) -> Shot:
         """A shot made with this head model, read again where it has changed. Raises InvalidInput, HeadModelMismatch."""
-        shot = self._shots.get(_state(path, [path / name for name in SHOT_FILES]), lambda: Shot.load(path))
+        shot = self._shots.get(path, _state([path / name for name in SHOT_FILES]), lambda: Shot.load(path))
         self.head_identity.require(shot.info.head, f"Shot {shot.info.name}")
         return shot
 
     def actor(self, path: Path) -> ActorInfo:
-        """An actor learnt on this head model. Raises InvalidInput, HeadModelMismatch."""
+        """An actor learnt on this head model, whose person agrees.
+
+        Raises InvalidInput, HeadModelMismatch, ConsentMissing.
+        """
         actor = ActorInfo.load(path)
         self.head_identity.require(actor.head, f"Actor {actor.name}")
+        check_consent(actor, self._consent)
         return actor
 
     def renderer(self, path: Path) -> Renderer:
-        """An actor's renderer, loaded again where its folder has changed. Raises InvalidInput, HeadModelMismatch."""
-        return self._renderers.get(_state(path, sorted(path.iterdir())), lambda: load_renderer(path, self.head))
+        """An actor's renderer, loaded again where its folder has changed.
+
+        Raises InvalidInput, HeadModelMismatch, ConsentMissing.
+        """
+        self.actor(path)
+
+        def load() -> Renderer:
+            try:
+                return load_renderer(path, self.head)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._renderers.clear()  # the others may come back when it is their turn
+            free_caches()
+            return load_renderer(path, self.head)
+
+        return self._renderers.get(path, _state(sorted(path.iterdir())), load)
+
+    def forget_deleted(self) -> None:
+        """Let go of shots and actors whose folders are gone."""
+        self._shots.forget_deleted()
+        self._renderers.forget_deleted()
+
+
+def usual_budget() -> int:
+    """Bytes: a share of the device's memory."""
+    if drawing_device().type == "cuda":
+        return int(torch.cuda.get_device_properties(drawing_device()).total_memory * USUAL_SHARE)
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * USUAL_SHARE)
+    return 4 << 30  # where the system does not say: a quarter of a small workstation's 16 GiB
+
+
+@dataclass(frozen=True)
+class _Held(Generic[Value]):
+    state: Hashable
+    value: Value
+    bytes: int
 
 
 class _Kept(Generic[Value]):
-    """The few values used last, by the state of the files they came from."""
+    """Values by folder, of the state of its files.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+    Who was used longest ago goes where they take more than `most_bytes`; the one asked for last stays.
+    """
 
-    def get(self, state: Hashable, load: Callable[[], Value]) -> Value:
+    def __init__(self, most_bytes: int, size: Callable[[Value], int]) -> None:
+        self._most_bytes = most_bytes
+        self._size = size
+        self._lock = threading.RLock()
+        self._held: OrderedDict[Path, _Held[Value]] = OrderedDict()
+
+    def get(self, path: Path, state: Hashable, load: Callable[[], Value]) -> Value:
         with self._lock:
-            value = self._values[state] if state in self._values else load()
-            self._values[state] = value
-            self._values.move_to_end(state)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-            return value
+            held = self._held.pop(path, None)
+            if held is None or held.state != state:
+                held = None  # an old one is let go of before the new one takes memory
+                value = load()
+                held = _Held(state, value, self._size(value))
+            self._held[path] = held
+            while len(self._held) > 1 and sum(each.bytes for each in self._held.values()) > self._most_bytes:
+                self._held.popitem(last=False)
+            return held.value
+
+    def clear(self) -> None:
+        with self._lock:
+            self._held.clear()
+
+    def forget_deleted(self) -> None:
+        with self._lock:
+            for path in [path for path in self._held if not path.is_dir()]:
+                del self._held[path]
 
 
-def _state(folder: Path, files: list[Path]) -> Hashable:
-    """Folder, and each file's name, size and time of change: another state means other content."""
-    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-    return (str(folder), *facts)
+def _shot_bytes(shot: Shot) -> int:
+    arrays = [*vars(shot.track).values(), shot.crop]
+    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+
+
+def _renderer_bytes(renderer: Renderer) -> int:
+    return renderer.memory_bytes
+
+
+def _state(files: list[Path]) -> Hashable:
+    """Each file's name, size and time of change: another state means other content."""
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())

@@ -9,7 +9,9 @@ is taken. The way is part of the renderer's key. Nothing here has been run on CU
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -52,6 +54,7 @@ class WindowDrawer:
         """
         self.preset, self.hearing, self.device = preset, hearing, device
         self._generator = generator.to(device)
+        self._turn = Lock()  # a recorded graph has one set of buffers, and renders and previews share it
         self.way, self._run = self._chosen()
 
     def facts(self) -> dict[str, str]:
@@ -65,7 +68,8 @@ class WindowDrawer:
         features: [B, T, C, S, S].  base: [B, T, 3, S, S] -1..1.  mel: [B, moments, 80, 16].  heard: [B] bool.
         B is the preset's batch_windows.  Returns [B, 3, S, S] on the CPU, not clipped.
         """
-        with fixed_threads(self.preset.threads), torch.inference_mode():
+        alone = self._turn if self.device.type == "cuda" else nullcontext()
+        with alone, fixed_threads(self.preset.threads), torch.inference_mode():
             return self._run(*(part.to(self.device) for part in (features, base, mel, heard))).float().cpu()
 
     def _forward(self, features: Tensor, base: Tensor, mel: Tensor, heard: Tensor) -> Tensor:

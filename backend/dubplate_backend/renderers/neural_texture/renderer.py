@@ -118,6 +118,12 @@ class NeuralTextureRenderer:
         hearing = Hearing.of_actor(info.settings)
         return cls(size, texels, generator, head, hearing=hearing, device=drawing_device())
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of weights and texture."""
+        tensors = [self._texels, self._levels, *self._generator.state_dict().values()]
+        return sum(tensor.nbytes for tensor in tensors)
+
     def with_hearing(self, hearing: Hearing) -> NeuralTextureRenderer:
         """This renderer, hearing the voice as told."""
         if hearing == self.hearing:
@@ -205,9 +211,10 @@ class NeuralTextureRenderer:
         return [self._finish(batch.first_frame + at, batch.frames[at], picture) for at, picture in pictures]
 
     def _planned(self, shot: Shot) -> _Plan:
-        if self._plan is None or self._plan[0] is not shot:
-            self._plan = (shot, _Plan.of(shot, self.preset))
-        return self._plan[1]
+        planned = self._plan  # read once: a preview of another shot may replace it meanwhile
+        if planned is None or planned[0] is not shot:
+            planned = self._plan = (shot, _Plan.of(shot, self.preset))
+        return planned[1]
 
     def _prepare(
         self, shot: Shot, take: Take, index: int, plan: _Plan, crops: dict[int, npt.NDArray[np.uint8]], plates: Plates
