@@ -47,7 +47,8 @@ def _told_plainly(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Make what was renamed or removed in a folder last through power loss."""
     if os.name == "nt":  # Windows cannot open folders for fsync.
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -94,7 +95,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             if os.name != "nt":
                 os.chmod(temporary, _umask_mode())  # mkstemp makes 0600; a plate is for the whole crew.
             os.replace(temporary, path)
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -121,7 +122,7 @@ def atomic_folder(path: Path | str, *, overwrite: bool = False) -> Iterator[Path
                 if file.is_file():
                     _fsync_file(file)
             _swap_folder(temporary, path)
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -166,6 +167,23 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
     """Write `content` atomically, keys in the order given."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_private_json(path: Path | str, content: Mapping[str, Any]) -> None:
+    """Write `content` atomically, for its owner's eyes alone (mode 0600) from its first byte on. Raises OSError."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mkstemp makes 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        fsync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path | str, schema: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_a_blocked_import_would_be_noticed() -> None:
 
 # From the top of ARCHITECTURE.md's table to the bottom.
 ROOMS = (
-    "cli", "demo", "health", "bench", "server", "evaluation", "rendering", "training", "interchange", "synthetic",
+    "cli", "demo", "health", "bench", "server", "actors", "jobs", "evaluation", "rendering", "training", "interchange", "synthetic",
     "tracking", "compositing", "renderers", "plates", "speech", "texture", "raster", "head",
 )  # fmt: skip
 

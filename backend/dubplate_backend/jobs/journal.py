@@ -173,6 +173,13 @@ class Journal:
         with self._change() as database:
             database.executemany("DELETE FROM jobs WHERE id = ?", [(id,) for id in ids])
 
+    def shred(self) -> None:
+        """Write the file anew, so that nothing of what was forgotten is left in its free pages."""
+        with self._lock, _told_plainly(self.path):
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._database.execute("VACUUM")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         with self._lock, _told_plainly(self.path):
@@ -184,6 +191,11 @@ class Journal:
                 with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself where the disk was full
                     self._database.execute("ROLLBACK")
                 raise
+
+
+def journals(folder: Path) -> list[Path]:
+    """The journals in a folder, in use or not."""
+    return sorted(folder.glob("jobs*.sqlite"))
 
 
 def open_journal(folder: Path) -> Journal:

@@ -23,6 +23,7 @@ from dubplate_shared.errors import DubplateError, InvalidInput
 from dubplate_shared.files import atomic_path, read_json, sha256_file, write_json
 
 SCHEMA = "dubplate.stored_plate/1"
+STATE_FOLDER = ".dubplate"  # beneath an output root: what a backend keeps there for itself
 DEFAULT_LIMIT_BYTES = 50 << 30  # some 2500 plates of 1080p
 ROOM_AFTER_TRIM = 0.9  # of the limit, so that not every new plate makes it trim again
 _PLATE, _CARD = "plate.exr", "entry.json"

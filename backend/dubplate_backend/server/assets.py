@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dubplate_backend.plates.store import STATE_FOLDER
 from dubplate_backend.server.access import Access
 from dubplate_shared.errors import InvalidInput
 
 SHOT_SUFFIX = ".dubshot"
 ACTOR_SUFFIX = ".dubactor"
-STATE_FOLDER = ".dubplate"  # beneath the output root: journal and store of plates
 MAX_ID_LENGTH = 512
 
 
