@@ -127,12 +127,20 @@ def test_the_command_prints_a_report_that_machines_read(copied: Path, shot: Shot
 def test_verify_ends_with_3_where_a_plate_is_damaged(copied: Path, shot: Shot):
     def verify() -> int:
         try:
-            run(["verify", str(copied / "v001"), "--shot", str(shot.path)])
+            run(["verify", str(copied), "--shot", str(shot.path)])
         except SystemExit as end:
             return int(end.code or 0)
         return 0
 
     assert verify() == 0
     path = copied / "v001" / "small_dub_v001.1010.exr"
-    path.write_bytes(path.read_bytes()[:-9])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert verify() == ExitCode.INVALID_INPUT
+    path.write_bytes(whole)
+    assert verify() == 0
+    path.with_name("small_dub_v001.1099.exr").write_bytes(whole)  # nobody's: it proves nothing
+    assert verify() == ExitCode.INVALID_INPUT
+    path.with_name("small_dub_v001.1099.exr").unlink()
+    path.unlink()
     assert verify() == ExitCode.INVALID_INPUT

@@ -189,3 +189,14 @@ def test_the_report_says_where_the_time_went(render, tmp_path: Path):
     assert {"checking", "drawing", "compositing", "writing"} <= report.stages.keys()
     assert report.stages["writing"] > 0 and np.isfinite(list(report.stages.values())).all()
     assert report.to_json()["stages"].keys() == report.stages.keys()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_render_and_what_is_being_written_stays(render, tmp_path: Path):
+    folder = tmp_path / "v001"
+    folder.mkdir()
+    old, new = folder / ".small_dub_v001.1010.x1.part.exr", folder / ".small_dub_v001.1011.x2.part.exr"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    render(tmp_path, [1012])
+    assert not old.exists() and new.exists()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +24,7 @@ import OpenEXR
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.files import atomic_path
 
+ABANDONED_AFTER_S = 600.0  # a plate of 8K takes seconds
 PIXEL_HASH = "dubplate:pixelHash"
 TIME_CODE_FIELDS = 18  # hours, minutes, seconds, frame, six flags, eight binary groups (SMPTE 12M)
 
@@ -123,6 +126,14 @@ def write_exr(path: Path | str, parts: Sequence[ExrPart], windows: Windows, attr
         except RuntimeError as error:  # the library says why in words only
             raise _write_error(Path(path), error) from error
         _read_back(Path(path), temporary, parts)
+
+
+def remove_abandoned(folder: Path, clock: Callable[[], float] = time.time) -> None:
+    """Remove what killed writers have left in a folder: nobody takes so long over a file. clock: Unix seconds."""
+    for path in folder.glob(".*.part.exr"):
+        with suppress(OSError):  # another writer's clean-up, or its rename
+            if clock() - path.stat().st_mtime > ABANDONED_AFTER_S:
+                path.unlink()
 
 
 def read_exr(path: Path | str) -> Exr:

@@ -22,19 +22,44 @@ from dubplate_shared.shot import Shot
 
 @dataclass(frozen=True)
 class Verification:
-    """frames: how many the manifest has.  wrong: frame -> what is wrong with it."""
+    """frames: those that the manifest has.  wrong: frame -> what is wrong with it.
 
+    unknown: plates in the folder that the manifest does not have; nothing is known of them.
+    """
+
+    folder: Path
     frames: tuple[int, ...]
     wrong: Mapping[int, str]
+    unknown: tuple[str, ...]
     compared_with_source: bool
+
+    @property
+    def right(self) -> bool:
+        """Whether the folder is the delivery that the manifest tells, and nothing else."""
+        return not self.wrong and not self.unknown
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
         return {
+            "folder": str(self.folder),
             "frames": format_frames(self.frames),
             "compared_with_source": self.compared_with_source,
             "wrong": {str(frame): what for frame, what in self.wrong.items()},
+            "unknown": list(self.unknown),
         }
+
+
+def versions(out: Path) -> tuple[Path, ...]:
+    """The version folders of an output, or `out` itself where it is one.
+
+    Raises InvalidInput where there is no manifest.
+    """
+    found = (out,) if (out / NAME).exists() else tuple(sorted(path.parent for path in out.glob(f"v*/{NAME}")))
+    if not found:
+        raise InvalidInput(
+            f"{out} has no {NAME}.", hint="Name an output folder, or one of its versions, such as OUT/v001."
+        )
+    return found
 
 
 def verify_plates(folder: Path, shot: Shot | None = None, progress: ProgressCallback = silent) -> Verification:
@@ -57,7 +82,9 @@ def verify_plates(folder: Path, shot: Shot | None = None, progress: ProgressCall
         if plates is not None:
             plates.close()
     progress(Progress(len(manifest.frames), len(manifest.frames), "verifying"))
-    return Verification(tuple(manifest.frames), wrong, plates is not None)
+    known = {record.file for record in manifest.frames.values()}
+    unknown = tuple(sorted(path.name for path in folder.glob("[!.]*.exr") if path.name not in known))
+    return Verification(folder, tuple(manifest.frames), wrong, unknown, plates is not None)
 
 
 def _fault(folder: Path, frame: int, record: FrameRecord, plates: ShotPlates | None) -> str:

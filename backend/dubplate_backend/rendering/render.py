@@ -20,7 +20,7 @@ import numpy as np
 from dubplate_backend.compositing.background import Segmenter, load_segmenter
 from dubplate_backend.compositing.composite import Composite, compose, layers, pass_through
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.plates.exr import write_exr
+from dubplate_backend.plates.exr import remove_abandoned, write_exr
 from dubplate_backend.plates.manifest import INPUT_HASH, NAME, FrameRecord, FrameStatus, Manifest
 from dubplate_backend.plates.source import Plate, ShotPlates
 from dubplate_backend.renderers.base import RenderedFrame, Renderer
@@ -173,6 +173,7 @@ class _Run:
 
     def plates_of_plan(self) -> None:
         """Draw and write what the plan asks for. Raises Cancelled, OutputNotWritable, what the renderer raises."""
+        remove_abandoned(self.folder)
         if self.plan.standing:
             self.written(self.plan.standing)
         self._take_stored()
