@@ -19,9 +19,12 @@ import numpy as np
 
 from dubplate_shared.connection import Connection
 from dubplate_shared.errors import BackendLost, BackendUnreachable, Cancelled, InvalidInput
+from dubplate_shared.keys import KeyPair
 from dubplate_shared.messages import (
     ActorLoad,
     ActorLoaded,
+    BulkOpen,
+    BulkOpened,
     Hello,
     HelloAck,
     JobCancel,
@@ -39,14 +42,20 @@ from dubplate_shared.messages import (
     Message,
     Ping,
     Pong,
+    PreviewCancel,
+    PreviewDraw,
     ShotLoad,
     ShotLoaded,
+    Stage,
     Welcome,
 )
-from dubplate_shared.protocol import ProtocolError, check_version
+from dubplate_shared.protocol import ProtocolError
+from dubplate_shared.tiles import Pixels
+from dubplate_shared.versions import OLDEST_VERSION, Versions, agree
 
 from .backend_process import BackendProcess, start_backend
-from .line import SILENT_AFTER_S, START_AGAIN, STEP_MS, Line
+from .line import PREVIEW, SILENT_AFTER_S, START_AGAIN, STEP_MS, Line
+from .pictures import CREDIT_BYTES, open_pictures
 
 __all__ = ["BackendProcess", "Client", "start_backend"]
 
@@ -55,7 +64,7 @@ REQUEST_TIMEOUT_S = 60.0
 ENDINGS = (JobFinished, JobFailed, JobCancelled)
 
 Reply = TypeVar("Reply", bound=Message)
-Event = Message
+Event = Message | Pixels
 
 
 class Client:
@@ -68,19 +77,26 @@ class Client:
         self.hello = hello
         self._line = line
         self._watched: set[str] = set()  # jobs whose end is awaited here
+        self._generation = 0
 
     @classmethod
     def connect(
-        cls, connection_file: Path | str, timeout: float = CONNECT_TIMEOUT_S, *, name: str = "dubplate client"
+        cls,
+        connection_file: Path | str,
+        timeout: float = CONNECT_TIMEOUT_S,
+        *,
+        name: str = "dubplate client",
+        key_file: Path | str | None = None,
     ) -> Client:
         """Reach the backend that wrote `connection_file`. timeout: seconds.  name: for the backend's log.
 
-        Raises BackendUnreachable where none answers, ProtocolMismatch where it speaks another version, InvalidInput
-        for a broken file.
+        key_file: this client's NAME.key, for a backend on a network.
+        Raises BackendUnreachable where none answers, NotAdmitted where it does not let this client in,
+        ProtocolMismatch where it speaks another version, InvalidInput for a broken file.
         """
         connection = Connection.read(connection_file)
-        check_version(connection.protocol, own_name="the client", their_name="the backend")
-        line = Line(connection)
+        agree(connection.versions, own_name="the client", their_name="the backend")
+        line = Line(connection, KeyPair.read(key_file) if key_file else None)
         try:
             return cls(line, _greet(line, name, timeout))
         except BackendLost as error:
@@ -166,6 +182,50 @@ class Client:
         """Ask a job to stop; its JobCancelled event tells when it has. Raises InvalidInput, BackendLost."""
         return self._expect(JobCancel(job), JobInfo)
 
+    def preview(
+        self,
+        *,
+        shot: str,
+        actor: str,
+        frame: int,
+        upto: str = Stage.CROP,
+        take: str = "tracked",
+        base_take: str = "",
+        take_frames: str = "",
+        expression: np.ndarray | None = None,
+        jaw: np.ndarray | None = None,
+        eyes: np.ndarray | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Ask for one frame now, instead of those asked for before; fields as PreviewDraw's. Returns its generation.
+
+        `poll` brings its pictures (Pixels), the face crop first, and PreviewOver when it has ended in any way.
+        Raises InvalidInput, BackendLost.
+        """
+        self._open_pictures()
+        curves = {"expression": expression, "jaw": jaw, "eyes": eyes}
+        own = {name: None if array is None else np.array(array, np.float32) for name, array in curves.items()}
+        request = PreviewDraw(
+            generation=self._generation + 1,
+            shot=shot,
+            actor=actor,
+            frame=frame,
+            upto=upto,
+            take=take,
+            base_take=base_take,
+            take_frames=take_frames,
+            settings=dict(settings or {}),
+            **own,
+        )
+        self._line.tell(request, f"{PREVIEW}{request.generation}")
+        self._generation = request.generation
+        return self._generation
+
+    def cancel_preview(self) -> None:
+        """Stop the preview under way, also in the middle of a stage. Raises BackendLost."""
+        if self._generation:
+            self._line.tell(PreviewCancel(self._generation))
+
     def ping(self, timeout: float = SILENT_AFTER_S) -> Pong:
         """The backend's beat, now. Raises BackendLost."""
         return self._expect(Ping(), Pong, timeout)
@@ -181,8 +241,9 @@ class Client:
     # --- listening ---------------------------------------------------------------------------------------------
 
     def poll(self, timeout_ms: int = 0) -> list[Event]:
-        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log. Where news was
-        missed, progress and endings are asked for instead. Waits for the first at most `timeout_ms`.
+        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log, and of previews
+        Pixels and PreviewOver. Where news was missed, progress and endings are asked for instead. Waits for the first
+        at most `timeout_ms`.
 
         Raises BackendLost within 3 s of the backend's end, if called that often.
         """
@@ -236,6 +297,9 @@ class Client:
     def close(self) -> None:
         """Close the sockets; the backend and its jobs go on. May be called twice."""
         self._line.close()
+        if self._line.pictures is not None:
+            self._line.pictures.close()
+            self._line.pictures = None
 
     def __enter__(self) -> Client:
         return self
@@ -250,6 +314,13 @@ class Client:
     def _expect(self, message: Message, kind: type[Reply], timeout: float = REQUEST_TIMEOUT_S) -> Reply:
         return _exchange(self._line, message, kind, timeout)
 
+    def _open_pictures(self) -> None:
+        """Ask for pictures, through shared memory where both sides are on one machine."""
+        for ring in (True, False):
+            if self._line.pictures is None:
+                opened = _exchange(self._line, BulkOpen(CREDIT_BYTES, ring), BulkOpened, REQUEST_TIMEOUT_S)
+                self._line.pictures = open_pictures(opened)
+
     def _catch_up(self) -> None:
         """Ask for what missed events would have told: each watched job's progress, and its end if it is over."""
         self._line.missed = False
@@ -262,8 +333,8 @@ class Client:
 
 def _greet(line: Line, name: str, timeout: float) -> HelloAck:
     """Hello both ways, and listen to the events before anything can cause one."""
-    hello = _exchange(line, Hello(client=name), HelloAck, timeout)
-    check_version(hello.protocol, own_name="the client", their_name="the backend")
+    hello = _exchange(line, Hello(client=name, oldest=OLDEST_VERSION), HelloAck, timeout)
+    line.version = agree(Versions.told(hello.protocol, hello.agreed), own_name="the client", their_name="the backend")
     _exchange(line, Listen(), Welcome, timeout)
     return hello
 

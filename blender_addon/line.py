@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The line to a backend: its three sockets, who answers what, and whether it still lives. No bpy, no threads."""
+"""The line to a backend: its four sockets, who answers what, and whether it still lives. No bpy, no threads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,27 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from dubplate_shared.connection import Connection
-from dubplate_shared.error_info import ErrorInfo
-from dubplate_shared.errors import BackendLost
-from dubplate_shared.messages import Hello, Message, Ping, Pong, Refusal, Welcome
+from dubplate_shared.error_info import ErrorInfo, NotAdmitted
+from dubplate_shared.errors import BackendLost, DubplateError
+from dubplate_shared.keys import KeyPair
+from dubplate_shared.messages import (
+    BulkCredit,
+    BulkOpened,
+    Hello,
+    Message,
+    Outcome,
+    Ping,
+    Pong,
+    PreviewOver,
+    Refusal,
+    Welcome,
+)
 from dubplate_shared.protocol import MAX_CONTROL_BYTES, SOCKET_OPTIONS, Envelope, ProtocolError, pack, unpack
+from dubplate_shared.tiles import Pixels
 from dubplate_shared.validation import from_envelope, to_envelope
+from dubplate_shared.versions import PROTOCOL_VERSION
+
+from .pictures import Pictures
 
 PING_INTERVAL_S = 0.5
 SILENT_AFTER_S = 2.0  # no pong for so long after a ping: with the interval, said aloud within 3 s
@@ -33,20 +49,27 @@ LINE_ENDS: Mapping[int, str] = MappingProxyType(
         zmq.Event.CONNECT_RETRIED: "Nobody listens there.",
         zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "What listens there is no Dubplate backend.",
         zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "What listens there is no Dubplate backend.",
+        zmq.Event.HANDSHAKE_FAILED_AUTH: "The backend does not let this client in.",
     }
 )
+AT_ONCE = 64  # messages of pictures taken in before the other sockets are looked at again
+PREVIEW = "preview-"  # begins the id of a preview's request; its generation follows
 
 
 class Line:
     """Sockets to one backend; connects when made. Call `pump` often: it takes in, pings, and looks at the connection.
 
-    events: what came, oldest first, for the owner to take.  beat: the last Pong.  responsive: False while a pong is
+    version: of the protocol, as agreed on.  events: what came, oldest first, for the owner to take.  pictures: the
+    stream of them once it stands open.  beat: the last Pong.  responsive: False while a pong is
     owed for longer than SILENT_AFTER_S though the connection stands.  missed: events were dropped; the owner sets
     it back.  lost: why the line is dead, "" while it lives.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.events: list[Message] = []
+    def __init__(self, connection: Connection, keys: KeyPair | None = None) -> None:
+        """keys: this client's, for a backend on a network. Raises InvalidInput where it needs them and has none."""
+        self.version = PROTOCOL_VERSION
+        self.events: list[Message | Pixels] = []
+        self.pictures: Pictures | None = None
         self.beat: Pong | None = None
         self.responsive = True
         self.missed = False
@@ -59,18 +82,22 @@ class Line:
         self._promised = 0  # number of the last event by the last pong
         self._ping_id = ""
         self._pinged_s = time.monotonic()
+        self._refused = False
+        self._credentials = connection.credentials(keys)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._rpc = self._socket(zmq.DEALER)
-        self._control = self._socket(zmq.DEALER)
+        self._rpc = self._socket()
+        self._control = self._socket()
         self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
-        self._news = self._socket(zmq.DEALER)
+        self._news = self._socket()
+        self._bulk = self._socket()
         self._monitor = self._control.get_monitor_socket(reduce(or_, LINE_ENDS))
         self._poller = zmq.Poller()
-        for socket in (self._rpc, self._control, self._news, self._monitor):
+        for socket in (self._rpc, self._control, self._news, self._bulk, self._monitor):
             self._poller.register(socket, zmq.POLLIN)
         # Leaving the interpreter with sends in flight aborts the process, so the sockets are closed first in any case.
         self.close = weakref.finalize(self, _close, self._context)
-        for socket, name in ((self._rpc, "rpc"), (self._control, "control"), (self._news, "events")):
+        self._sockets = {"rpc": self._rpc, "control": self._control, "events": self._news, "bulk": self._bulk}
+        for name, socket in self._sockets.items():
             socket.connect(connection.endpoints[name])
 
     def send(self, message: Message) -> str:
@@ -79,6 +106,10 @@ class Line:
         self._send(message, id)
         self._awaited.add(id)
         return id
+
+    def tell(self, message: Message, id: str = "") -> None:
+        """Send what has no reply; a refusal of `preview-N` comes as the end of preview N. Raises BackendLost."""
+        self._send(message, id)
 
     def reply(self, id: str) -> Message | None:
         """The answer to a request, once; None while it is on its way. Raises what the backend refused with."""
@@ -103,24 +134,32 @@ class Line:
                 self._take_reply(envelope)
             else:
                 self._take_event(envelope)
+        for envelope in itertools.islice(_received(self._bulk), AT_ONCE):
+            self._take_bulk(envelope)
         self._watch()
         self._keep_pinging()
 
     def check(self) -> None:
-        """Raise BackendLost if the line is dead."""
+        """Raise BackendLost if the line is dead, NotAdmitted if it never came to live."""
+        if self._refused:
+            raise NotAdmitted(
+                self.lost,
+                hint="Connect through the connection file that the running backend has written; over a network, have"
+                " your public key allowed there (`dubplate keys allow`).",
+            )
         if self.lost:
             raise BackendLost(self.lost, hint=START_AGAIN)
 
-    def _socket(self, kind: int) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
-        for name, value in SOCKET_OPTIONS.items():
+    def _socket(self) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.DEALER)
+        for name, value in [*SOCKET_OPTIONS.items(), *self._credentials.items()]:
             socket.setsockopt(getattr(zmq, name), value)
         return socket
 
     def _send(self, message: Message, id: str) -> None:
-        socket = {"rpc": self._rpc, "control": self._control, "events": self._news}[message.SOCKET]
+        socket = self._sockets[message.SOCKET]
         session = "" if isinstance(message, Hello) else self._connection.session
-        parts = pack(to_envelope(message, id=id, session=session, token=self._connection.token))
+        parts = pack(to_envelope(message, id=id, session=session, version=self.version))
         deadline_s = time.monotonic() + SILENT_AFTER_S
         while not socket.poll(STEP_MS, zmq.POLLOUT):  # at once, but for the first, which waits for the connection
             self._watch()
@@ -155,10 +194,35 @@ class Line:
         self.missed |= number > self._sequence + 1
         self._sequence = max(number, self._sequence)
 
+    def _take_bulk(self, envelope: Envelope) -> None:
+        if envelope.type in (BulkOpened.TYPE, Refusal.TYPE):
+            self._take_opened(envelope)
+        elif self.pictures is not None:
+            try:
+                news = self.pictures.take(from_envelope(envelope))
+            except DubplateError:  # a newer backend may send what this side does not know
+                news = None
+            if news is not None:
+                self.events.append(news)
+            if credit := self.pictures.owed():
+                self._send(BulkCredit(credit), "")
+
+    def _take_opened(self, envelope: Envelope) -> None:
+        """An answer on the bulk socket; a preview that was refused is over."""
+        generation = envelope.id.removeprefix(PREVIEW)
+        if envelope.id.startswith(PREVIEW) and generation.isdecimal():
+            with suppress(ProtocolError):
+                refusal = from_envelope(envelope)
+                if isinstance(refusal, Refusal):
+                    self.events.append(PreviewOver(int(generation), Outcome.FAILED, refusal.error))
+        else:
+            self._take_reply(envelope)
+
     def _watch(self) -> None:
         """Look at the connection itself: a killed process closes it, a stopped one misses libzmq's heartbeats."""
         while self._monitor.poll(0):
             what = recv_monitor_message(self._monitor)["event"]
+            self._refused |= what == zmq.Event.HANDSHAKE_FAILED_AUTH and not self.lost
             self.lost = self.lost or LINE_ENDS.get(what, "")
 
     def _keep_pinging(self) -> None:

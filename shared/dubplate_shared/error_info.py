@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from dubplate_shared.errors import DubplateError, ExitCode, all_errors
 
 MAX_DETAIL_LENGTH = 2000
-RETRYABLE = frozenset({"backend_unreachable", "backend_lost", "out_of_memory", "output_not_writable", "queue_full"})
+RETRYABLE = frozenset(
+    {
+        "backend_unreachable",
+        "backend_lost",
+        "out_of_memory",
+        "output_not_writable",
+        "queue_full",
+        "too_many_requests",
+    }
+)
 
 
 class QueueFull(DubplateError):
@@ -17,8 +26,14 @@ class QueueFull(DubplateError):
     code = "queue_full"
 
 
+class TooManyRequests(DubplateError):
+    """Requests come faster than the backend takes them from one client."""
+
+    code = "too_many_requests"
+
+
 class NotAdmitted(DubplateError):
-    """The request does not carry the connection file's token."""
+    """The backend does not let this client in: another token, or a key that is not allowed."""
 
     exit_code = ExitCode.UNREACHABLE
     code = "not_admitted"

@@ -22,17 +22,37 @@ from dubplate_shared.job_messages import (
     JobInfo,
     JobInfos,
     JobList,
+    JobPause,
+    JobPaused,
+    JobPrioritise,
     JobProgress,
+    JobResume,
+    JobRetry,
     JobShow,
     JobState,
     JobSubmit,
 )
 from dubplate_shared.message import Message
+from dubplate_shared.preview_messages import (
+    BulkCredit,
+    BulkOpen,
+    BulkOpened,
+    Outcome,
+    Picture,
+    PictureTile,
+    PreviewCancel,
+    PreviewDraw,
+    PreviewOver,
+    Stage,
+)
 
 __all__ = [
-    "EVENTS", "MESSAGES", "REPLIES", "REQUESTS", "ActorLoad", "ActorLoaded", "Hello", "HelloAck", "JobCancel",
-    "JobCancelled", "JobFailed", "JobFinished", "JobFrame", "JobInfo", "JobInfos", "JobList", "JobProgress", "JobShow",
-    "JobState", "JobSubmit", "Listen", "Log", "Message", "Ping", "Pong", "Refusal", "ShotLoad", "ShotLoaded", "Welcome",
+    "BULK", "EVENTS", "MESSAGES", "REPLIES", "REQUESTS", "ActorLoad", "ActorLoaded", "BulkCredit", "BulkOpen",
+    "BulkOpened", "Hello", "HelloAck", "JobCancel", "JobCancelled", "JobFailed", "JobFinished", "JobFrame", "JobInfo",
+    "JobInfos", "JobList", "JobPause", "JobPaused", "JobPrioritise", "JobProgress", "JobResume", "JobRetry", "JobShow",
+    "JobState", "JobSubmit", "Listen", "Log", "Message", "Outcome",
+    "Picture", "PictureTile", "Ping", "Pong", "PreviewCancel", "PreviewDraw", "PreviewOver", "Refusal", "ShotLoad",
+    "ShotLoaded", "Stage", "Welcome",
 ]  # fmt: skip
 
 
@@ -41,10 +61,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Hello(Message):
-    """First words of a client; `client` names it and its version for the log."""
+    """First words of a client. client: names it and its version for the log.  oldest: protocol version it speaks."""
 
     TYPE: ClassVar[str] = "hello"
     client: str = ""
+    oldest: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,10 @@ class Listen(Message):
 
 @dataclass(frozen=True)
 class HelloAck(Message):
-    """Who answers. roots, output_root: folders as the backend's machine names them, for a client on that machine."""
+    """Who answers. protocol: its newest version.  agreed: the one to speak from here on.
+
+    roots, output_root: folders as the backend's machine names them, for a client on that machine.
+    """
 
     TYPE: ClassVar[str] = "hello_ack"
     SENDER: ClassVar[str] = "backend"
@@ -93,6 +117,7 @@ class HelloAck(Message):
     device: str
     head_kind: str
     head_sha256: str
+    agreed: str = ""
     features: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     output_root: str = ""
@@ -148,7 +173,7 @@ class Refusal(Message):
     """The request failed. The fields of `error` never change meaning, so that any version can read a refusal."""
 
     TYPE: ClassVar[str] = "error"
-    SOCKET: ClassVar[str] = "rpc, control, events"
+    SOCKET: ClassVar[str] = "rpc, control, events, bulk"
     SENDER: ClassVar[str] = "backend"
     error: ErrorInfo
 
@@ -177,9 +202,18 @@ class Log(Message):
     text: str
 
 
-REQUESTS: tuple[type[Message], ...] = (Hello, ShotLoad, ActorLoad, JobSubmit, JobShow, JobList, Ping, JobCancel, Listen)
-REPLIES: tuple[type[Message], ...] = (HelloAck, ShotLoaded, ActorLoaded, JobInfo, JobInfos, Pong, Refusal, Welcome)
-EVENTS: tuple[type[Message], ...] = (Log, JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled)
+REQUESTS: tuple[type[Message], ...] = (
+    Hello, ShotLoad, ActorLoad, JobSubmit, JobShow, JobList, JobResume, JobRetry, JobPrioritise, Ping, JobCancel,
+    JobPause, Listen, BulkOpen, BulkCredit,
+    PreviewDraw, PreviewCancel,
+)  # fmt: skip
+REPLIES: tuple[type[Message], ...] = (
+    HelloAck, ShotLoaded, ActorLoaded, JobInfo, JobInfos, Pong, Refusal, Welcome, BulkOpened,
+)  # fmt: skip
+EVENTS: tuple[type[Message], ...] = (
+    Log, JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, JobPaused,
+)  # fmt: skip
+BULK: tuple[type[Message], ...] = (Picture, PictureTile, PreviewOver)
 MESSAGES: Mapping[str, type[Message]] = types.MappingProxyType(
-    {kind.TYPE: kind for kind in REQUESTS + REPLIES + EVENTS}
+    {kind.TYPE: kind for kind in REQUESTS + REPLIES + EVENTS + BULK}
 )

@@ -17,14 +17,14 @@ import msgpack  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
-from dubplate_shared.errors import DubplateError, ExitCode, ProtocolMismatch
-
-PROTOCOL_VERSION = "1.0"  # of the wire alone; PROTOCOL.md says the same, held by a test.
+from dubplate_shared.errors import DubplateError, ExitCode
+from dubplate_shared.versions import PROTOCOL_VERSION
 
 # Limits. A header of this size costs its reader under 10 MB whatever is in it.
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BUFFERS = 16
 MAX_BUFFER_BYTES = 8 * 1024 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # of all parts together
 MAX_CONTROL_BYTES = 1024 * 1024
 MAX_DEPTH = 6
 MAX_ITEMS = 4096  # of all maps and lists of a header together.
@@ -63,7 +63,7 @@ class Envelope:
     """One message as the codec sees it.
 
     type: what it is, such as "job.submit".  id: the sender's; a reply carries its request's.  session: the backend's
-    run, "" before hello.  version: the sender's PROTOCOL_VERSION.  token: the connection file's secret, on requests.
+    run, "" before hello.  version: of the protocol, the sender's newest in hello and then the one agreed on.
     body: plain values.  arrays: by field name.
     """
 
@@ -71,7 +71,6 @@ class Envelope:
     id: str = ""
     session: str = ""
     version: str = PROTOCOL_VERSION
-    token: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
@@ -94,8 +93,6 @@ def pack(envelope: Envelope) -> list[bytes | memoryview]:
         described.append({"name": name, "dtype": plain.dtype.name, "shape": list(plain.shape)})
         buffers.append(plain.reshape(-1).view(np.uint8).data if plain.size else b"")
     fields = {"type": envelope.type, "id": envelope.id, "session": envelope.session, "version": envelope.version}
-    if envelope.token:
-        fields["token"] = envelope.token
     try:
         header = msgpack.packb({**fields, "body": dict(envelope.body), "arrays": described}, use_bin_type=True)
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError) as error:
@@ -104,6 +101,7 @@ def pack(envelope: Envelope) -> list[bytes | memoryview]:
         raise ProtocolError(f"The header of {envelope.type!r} has {len(header)} bytes; it may have {MAX_HEADER_BYTES}.")
     if len(buffers) > MAX_BUFFERS:
         raise ProtocolError(f"Message {envelope.type!r} has {len(buffers)} arrays; it may have {MAX_BUFFERS}.")
+    _check_total([header, *buffers], hint="Send a shorter range of frames.")
     return [header, *buffers]
 
 
@@ -114,10 +112,11 @@ def unpack(parts: Sequence[Any]) -> Envelope:
     """
     if not parts:
         raise ProtocolError("The message is empty.")
+    _check_total(parts)
     header = _read_header(memoryview(parts[0]).cast("B"))
     texts = {}
-    for name in ("type", "id", "session", "version", "token"):
-        value = header.get(name, "" if name == "token" else None)
+    for name in ("type", "id", "session", "version"):
+        value = header.get(name)
         if not isinstance(value, str):
             raise ProtocolError(f"The header's {name!r} must be text.")
         texts[name] = value
@@ -126,6 +125,14 @@ def unpack(parts: Sequence[Any]) -> Envelope:
         raise ProtocolError("The header's 'body' must be a map.")
     arrays = _read_arrays(header.get("arrays", []), parts[1:])
     return Envelope(**texts, body=body, arrays=arrays)
+
+
+def _check_total(parts: Sequence[Any], *, hint: str = "") -> None:
+    size = sum(memoryview(part).nbytes for part in parts)
+    if size > MAX_MESSAGE_BYTES:
+        raise ProtocolError(
+            f"The message has {size} bytes; it may have {MAX_MESSAGE_BYTES}.", hint=hint or "See PROTOCOL.md."
+        )
 
 
 def _read_header(data: memoryview) -> dict[str, Any]:
@@ -226,30 +233,3 @@ def _read_array(description: Any, data: memoryview) -> tuple[str, Array]:
 
 def _is_size(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_BUFFER_BYTES
-
-
-def check_version(theirs: str, *, own_name: str, their_name: str, own: str = PROTOCOL_VERSION) -> None:
-    """Refuse a version that this side cannot speak: another major, or another minor while the major is 0.
-
-    own_name, their_name: who speaks, such as "the add-on" and "the backend".
-    Raises ProtocolMismatch, naming both versions and which side to update.
-    """
-    numbers = _version_numbers(theirs)
-    if numbers is not None and _family(numbers) == _family(_version_numbers(own) or (0, 0)):
-        return
-    older = their_name if numbers is None or numbers < (_version_numbers(own) or (0, 0)) else own_name
-    raise ProtocolMismatch(
-        f"{their_name[0].upper()}{their_name[1:]} speaks Dubplate protocol {theirs[:20]!r}, {own_name} speaks {own!r}.",
-        hint=f"Update {older}, so that both come from the same Dubplate release.",
-    )
-
-
-def _version_numbers(text: str) -> tuple[int, int] | None:
-    major, _, minor = text.partition(".")
-    if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit() and len(text) <= 12):
-        return None
-    return int(major), int(minor)
-
-
-def _family(numbers: tuple[int, int]) -> tuple[int, ...]:
-    return numbers if numbers[0] == 0 else numbers[:1]

@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 
 from dubplate_shared.messages import MESSAGES, Message
-from dubplate_shared.protocol import PROTOCOL_VERSION, Envelope, ProtocolError
+from dubplate_shared.protocol import Envelope, ProtocolError
+from dubplate_shared.versions import PROTOCOL_VERSION
 
 INT_LIMIT = 2**53  # the largest integer that every language holds exactly
 SCALARS = (str, int, float, bool, type(None))
 
 
-def to_envelope(
-    message: Message, *, id: str = "", session: str = "", token: str = "", version: str = PROTOCOL_VERSION
-) -> Envelope:
+def to_envelope(message: Message, *, id: str = "", session: str = "", version: str = PROTOCOL_VERSION) -> Envelope:
     """Wrap a message; arrays leave the body and travel as buffers, absent ones (None) do not travel at all."""
     body: dict[str, Any] = {}
     arrays = {}
@@ -35,7 +34,7 @@ def to_envelope(
             arrays[field.name] = value
         elif value is not None:
             body[field.name] = _plain(value)
-    return Envelope(message.TYPE, id, session, version, token, body, arrays)
+    return Envelope(message.TYPE, id, session, version, body, arrays)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from small_backend import Backend, RawSocket, running, write_empty_shot, write_r
 from blender_addon.client import Client
 from dubplate_backend.server.models import Models
 from dubplate_shared.actor import ActorInfo
-from dubplate_shared.connection import Connection
+from dubplate_shared.connection import SOCKETS, Connection
 from dubplate_shared.shot import HeadIdentity
 from small_shot import write_small_shot
 
@@ -59,7 +59,7 @@ def client(backend: Backend) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(params=["rpc", "control", "events"])
+@pytest.fixture(params=SOCKETS)
 def raw(request: pytest.FixtureRequest, backend: Backend) -> Iterator[RawSocket]:
     """A raw socket to each of the sockets that take requests."""
     socket = RawSocket(Connection.read(backend.connection_file), request.param)

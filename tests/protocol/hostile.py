@@ -9,7 +9,7 @@ from dubplate_shared.protocol import MAX_BUFFERS, MAX_HEADER_BYTES
 
 
 def header(**changes: object) -> bytes:
-    fields = {"type": "ping", "id": "1", "session": "", "version": "1.0", "body": {}, "arrays": []}
+    fields = {"type": "ping", "id": "1", "session": "", "version": "2.0", "body": {}, "arrays": []}
     return msgpack.packb(fields | changes)
 
 
@@ -40,7 +40,7 @@ HOSTILE = {
     "a key that stands twice": [b"\x82\xa4type\xa4ping\xa4type\xa4ping"],
     "text that is no UTF-8": [b"\x81\xa4type\xa2\xff\xfe"],
     "a type that is a number": [header(type=5)],
-    "no id": [msgpack.packb({"type": "ping", "session": "", "version": "1.0"})],
+    "no id": [msgpack.packb({"type": "ping", "session": "", "version": "2.0"})],
     "a body that is a list": [header(body=[])],
     "arrays that are a map": [header(arrays={})],
     "a buffer that nobody describes": [header(), b"1234"],

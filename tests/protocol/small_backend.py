@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,12 +110,21 @@ def write_random_actor(folder: Path, head: HeadModel) -> None:
 class RawSocket:
     """A DEALER that sends whatever it is told."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, credentials: Mapping[str, bytes] | None = None) -> None:
+        """credentials: libzmq options, else what the connection file gives."""
         self.connection = connection
-        self.harmless = {"rpc": "hello", "control": "ping", "events": "listen"}[name]  # a request it answers
+        self.name = name
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
+        for option, value in (connection.credentials(None) if credentials is None else credentials).items():
+            self.socket.setsockopt(getattr(zmq, option), value)
         self.socket.connect(connection.endpoints[name])
+
+    @property
+    def harmless(self) -> tuple[str, dict[str, object]]:
+        """A request that its socket answers, and the answer is no refusal: type and body."""
+        requests = {"rpc": ("hello", {}), "control": ("ping", {}), "events": ("listen", {})}
+        return requests.get(self.name, ("bulk.open", {"credit": 1000}))
 
     def send(self, parts: Sequence[bytes]) -> None:
         self.socket.send_multipart(parts)
@@ -127,7 +136,7 @@ class RawSocket:
     def ask(self, type: str, *, timeout_ms: int = 5000, **changes: object) -> Envelope:
         """Send a well-formed request but for `changes` of its envelope; the answer."""
         connection = self.connection
-        fields = {"type": type, "id": "7", "session": connection.session, "token": connection.token} | changes
+        fields = {"type": type, "id": "7", "session": connection.session} | changes
         self.send([bytes(part) for part in pack(Envelope(**fields))])
         return self.answer(timeout_ms)
 

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dubplate_shared.errors import ProtocolMismatch
 from dubplate_shared.protocol import (
     DTYPES,
     MAX_BUFFER_BYTES,
@@ -22,7 +21,6 @@ from dubplate_shared.protocol import (
     MAX_HEADER_BYTES,
     Envelope,
     ProtocolError,
-    check_version,
     pack,
     unpack,
 )
@@ -44,14 +42,13 @@ ARRAYS = st.sampled_from(DTYPES).flatmap(
     type=TEXT,
     id=TEXT,
     session=TEXT,
-    token=TEXT,
     body=st.dictionaries(TEXT, SHALLOW, max_size=5),
     arrays=st.dictionaries(TEXT, ARRAYS, max_size=3),
 )
-def test_what_is_packed_is_unpacked(type, id, session, token, body, arrays):
-    sent = Envelope(type, id, session, token=token, body=body, arrays=arrays)
+def test_what_is_packed_is_unpacked(type, id, session, body, arrays):
+    sent = Envelope(type, id, session, body=body, arrays=arrays)
     read = unpack([bytes(part) for part in pack(sent)])
-    assert (read.type, read.id, read.session, read.token, read.version) == (type, id, session, token, sent.version)
+    assert (read.type, read.id, read.session, read.version) == (type, id, session, sent.version)
     assert read.body == body
     assert read.arrays.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -142,27 +139,3 @@ def test_arrays_of_any_layout_arrive_as_they_look():
 def test_a_message_beyond_the_limits_is_told_to_its_sender(envelope):
     with pytest.raises(ProtocolError):
         pack(envelope)
-
-
-@pytest.mark.parametrize("own,theirs", [("1.0", "1.0"), ("1.0", "1.9"), ("2.3", "2.0"), ("0.4", "0.4")])
-def test_versions_of_one_major_understand_each_other(own, theirs):
-    check_version(theirs, own_name="the client", their_name="the backend", own=own)
-
-
-@pytest.mark.parametrize(
-    "own,theirs,older",
-    [
-        ("1.0", "2.0", "the client"),
-        ("2.0", "1.7", "the backend"),
-        ("0.4", "0.5", "the client"),
-        ("1.0", "0.9", "the backend"),
-        ("1.0", "one", "the backend"),
-        ("1.0", "", "the backend"),
-        ("1.0", "1.0.0", "the backend"),
-    ],
-)
-def test_other_versions_are_refused_naming_both_and_the_one_to_update(own, theirs, older):
-    with pytest.raises(ProtocolMismatch) as refused:
-        check_version(theirs, own_name="the client", their_name="the backend", own=own)
-    assert repr(own) in refused.value.message and repr(theirs) in refused.value.message
-    assert f"Update {older}" in refused.value.hint

@@ -11,12 +11,10 @@ import sys
 
 import pytest
 
-from dubplate_shared.connection import Connection
+from dubplate_shared.connection import SOCKETS, Connection
 from dubplate_shared.errors import BackendUnreachable, InvalidInput
 
-CONNECTION = Connection(
-    {"rpc": "tcp://127.0.0.1:1", "control": "tcp://127.0.0.1:2", "events": "tcp://127.0.0.1:3"}, 42, "s", "t", 1.5
-)
+CONNECTION = Connection({name: f"tcp://127.0.0.1:{port}" for port, name in enumerate(SOCKETS, 1)}, 42, "s", "t", 1.5)
 
 
 def test_it_is_read_as_it_was_written(tmp_path):
@@ -50,6 +48,8 @@ def test_a_missing_file_means_that_no_backend_runs(tmp_path):
         {"endpoints": "tcp://127.0.0.1:1"},
         {"endpoints": None},
         {"token": None},
+        {"server_key": 5},
+        {"oldest": None},
         {"protocol": 1},
         {"schema": "dubplate.shot/1"},
     ],

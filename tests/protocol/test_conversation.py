@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import time
+from contextlib import suppress
 from threading import Thread
 
 import pytest
@@ -18,11 +19,12 @@ from hostile import HOSTILE
 from small_backend import RawSocket, running
 
 from blender_addon.client import Client
+from dubplate_backend.server.admission import Admission, Door
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import listen
 from dubplate_backend.server.server import Server
 from dubplate_shared import __version__
-from dubplate_shared.connection import Connection
+from dubplate_shared.connection import SOCKETS, Connection
 from dubplate_shared.error_info import NotAdmitted
 from dubplate_shared.errors import (
     BackendUnreachable,
@@ -32,8 +34,11 @@ from dubplate_shared.errors import (
     ProtocolMismatch,
 )
 from dubplate_shared.messages import Message, Ping, Pong, Refusal, ShotLoad
-from dubplate_shared.protocol import PROTOCOL_VERSION, Envelope, ProtocolError, pack, unpack
+from dubplate_shared.protocol import Envelope, ProtocolError, pack, unpack
 from dubplate_shared.validation import from_envelope
+from dubplate_shared.versions import PROTOCOL_VERSION
+
+HARMLESS = ("hello_ack", "pong", "welcome", "bulk.opened")
 
 
 def refusal(envelope: Envelope) -> Refusal:
@@ -108,7 +113,7 @@ def test_questions_can_be_asked_without_waiting(client):
 
 
 def test_a_client_of_another_version_is_refused_naming_both(raw):
-    for version in ("2.0", "0.9", "new"):
+    for version in ("1.0", "3.0", "0.9", "new"):
         error = refusal(raw.ask("hello", version=version)).error
         assert error.code == "protocol_mismatch" and error.exit_code == 11
         assert repr(version) in error.detail and repr(PROTOCOL_VERSION) in error.detail
@@ -116,18 +121,29 @@ def test_a_client_of_another_version_is_refused_naming_both(raw):
 
 
 def test_a_client_of_a_newer_minor_version_is_understood(raw):
-    assert raw.ask(raw.harmless, version="1.7").type in ("hello_ack", "pong", "welcome")
+    type, body = raw.harmless
+    assert raw.ask(type, version="2.7", body=body).type in HARMLESS
+
+
+@pytest.mark.parametrize("raw", ["rpc"], indirect=True)
+def test_a_client_that_still_speaks_this_version_is_told_to(raw):
+    ack = raw.ask("hello", version="4.1", body={"client": "newer", "oldest": "2.0"})
+    assert (ack.type, ack.body["agreed"]) == ("hello_ack", PROTOCOL_VERSION)
+    assert refusal(raw.ask("hello", version="4.1", body={"oldest": "3.0"})).error.code == "protocol_mismatch"
 
 
 def test_a_backend_of_another_version_is_refused_naming_both(backend, tmp_path):
-    with pytest.raises(ProtocolMismatch, match=r"'2\.0'.*'1\.0'") as refused:
-        Client.connect(rewritten(backend, tmp_path, protocol="2.0"))
+    with pytest.raises(ProtocolMismatch, match=r"'3\.0'.*'2\.0'") as refused:
+        Client.connect(rewritten(backend, tmp_path, protocol="3.0", oldest="3.0"))
     assert "Update the client" in refused.value.hint
 
 
 def test_a_backend_that_turns_out_to_be_newer_is_refused(tmp_path):
     context = zmq.Context()
-    sockets = listen(context)
+    door = Door("t")
+    admission = Admission(context, door)
+    admission.start()
+    sockets = listen(context, door)
     Connection(sockets.endpoints, os.getpid(), "s", "t", 0.0).write(tmp_path / "c.json")
 
     def answer() -> None:
@@ -138,27 +154,40 @@ def test_a_backend_that_turns_out_to_be_newer_is_refused(tmp_path):
 
     thread = Thread(target=answer)
     thread.start()
-    with pytest.raises(ProtocolMismatch, match=r"'3\.1'.*'1\.0'"):
+    with pytest.raises(ProtocolMismatch, match=r"'3\.1'.*'2\.0'"):
         Client.connect(tmp_path / "c.json")
     thread.join()
     sockets.close()
+    admission.stop()
     context.term()
 
 
 def test_unknown_fields_are_ignored(raw):
-    assert raw.ask(raw.harmless, body={"mood": "good", "more": [1]}).type in ("hello_ack", "pong", "welcome")
+    type, body = raw.harmless
+    assert raw.ask(type, body={"mood": "good", "more": [1], **body}).type in HARMLESS
 
 
 def test_unknown_requests_and_those_of_the_other_socket_are_refused(raw):
-    for type in {"make.tea", "error", "hello", "ping", "listen"} - {raw.harmless}:
+    for type in {"make.tea", "error", "hello", "ping", "listen", "preview.cancel"} - {raw.harmless[0]}:
+        if (raw.name, type) == ("bulk", "preview.cancel"):
+            continue
         assert refusal(raw.ask(type)).error.code == "protocol"
 
 
-def test_a_request_without_the_token_is_refused_and_learns_nothing(raw):
-    for token in ("", "0" * 32, raw.connection.token[:-1], "\u00e9"):
-        answer = raw.ask(raw.harmless, token=token)
-        assert refusal(answer).error.code == "not_admitted"
-        assert raw.connection.token not in repr(answer)
+def test_whoever_does_not_show_the_token_is_not_let_in_and_hears_nothing(raw):
+    token = raw.connection.token
+    for credentials in (
+        {},
+        *({"PLAIN_USERNAME": b"dubplate", "PLAIN_PASSWORD": it} for it in (b"0" * 32, b"\xff", b"x")),
+    ):
+        stranger = RawSocket(raw.connection, raw.name, credentials)
+        stranger.socket.setsockopt(zmq.SNDTIMEO, 300)
+        type, body = raw.harmless
+        with suppress(zmq.Again):
+            stranger.send([bytes(part) for part in pack(Envelope(type, "7", raw.connection.session, body=body))])
+        assert not stranger.socket.poll(300)
+        stranger.close()
+    assert token and raw.ask(*raw.harmless[:1], body=raw.harmless[1]).type in HARMLESS
 
 
 def test_a_connection_file_with_another_token_is_refused(backend, tmp_path):
@@ -167,8 +196,9 @@ def test_a_connection_file_with_another_token_is_refused(backend, tmp_path):
 
 
 def test_a_request_of_an_earlier_session_is_refused(raw):
-    type = "shot.load" if raw.harmless == "hello" else raw.harmless  # hello comes before any session
-    error = refusal(raw.ask(type, session="old", body={"shot": "man.dubshot"})).error
+    type, body = raw.harmless
+    type = "shot.load" if type == "hello" else type  # hello comes before any session
+    error = refusal(raw.ask(type, session="old", body={"shot": "man.dubshot", **body})).error
     assert error.code == "backend_lost" and "Connect again" in error.hint
 
 
@@ -199,10 +229,9 @@ def test_bytes_that_are_no_zmq_do_no_harm(backend):
         assert client.ping()
 
 
-def test_events_reach_only_those_who_know_the_token(backend):
+def test_events_reach_only_those_who_listen(backend):
     connection = Connection.read(backend.connection_file)
     listener = RawSocket(connection, "events")
-    assert refusal(listener.ask("listen", token="0" * 32)).error.code == "not_admitted"
     with backend.connect() as client:
         with pytest.raises(InvalidInput):
             client.wait(client.submit(shot="man.dubshot", actor="man.dubactor", frames="1001", output="o"), timeout=30)
@@ -222,10 +251,10 @@ def test_many_clients_are_served_at_once(backend):
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.7", "::", "example.org", "*"])
-def test_any_address_but_the_loopback_is_refused_with_the_way_round(address):
+def test_any_address_but_the_loopback_is_refused_without_keys_with_the_way_round(address):
     context = zmq.Context()
     with pytest.raises(InvalidInput, match="does not listen") as refused:
-        listen(context, address)
+        listen(context, Door("t"), address)
     assert "SSH tunnel" in refused.value.hint
     context.term()
 
@@ -236,7 +265,7 @@ def test_no_connection_file_and_nobody_behind_one_are_told_apart_and_at_once(bac
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound, and nobody listens
         endpoint = f"tcp://127.0.0.1:{reserved.getsockname()[1]}"
-        path = rewritten(backend, tmp_path, endpoints=dict.fromkeys(("rpc", "control", "events"), endpoint))
+        path = rewritten(backend, tmp_path, endpoints=dict.fromkeys(SOCKETS, endpoint))
         started_s = time.monotonic()
         with pytest.raises(BackendUnreachable, match="Nobody listens"):
             Client.connect(path, timeout=10)
@@ -246,7 +275,7 @@ def test_no_connection_file_and_nobody_behind_one_are_told_apart_and_at_once(bac
 def test_a_port_that_something_else_holds_is_told(backend, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
-        path = rewritten(backend, tmp_path, endpoints=dict.fromkeys(("rpc", "control", "events"), endpoint))
+        path = rewritten(backend, tmp_path, endpoints=dict.fromkeys(SOCKETS, endpoint))
         with pytest.raises(BackendUnreachable):
             Client.connect(path, timeout=5)
 

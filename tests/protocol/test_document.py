@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubplate_shared import protocol
+from dubplate_backend.server import rates
+from dubplate_shared import protocol, tiles, versions
 from dubplate_shared.error_info import RETRYABLE, ErrorInfo
 from dubplate_shared.errors import all_errors
-from dubplate_shared.messages import EVENTS, MESSAGES, REPLIES, REQUESTS, JobInfo
+from dubplate_shared.messages import BULK, EVENTS, MESSAGES, REPLIES, REQUESTS, JobInfo
 from dubplate_shared.validation import field_types
 
 DOCUMENT = Path(__file__).parents[2] / "PROTOCOL.md"
@@ -60,11 +61,12 @@ def default_name(field: dataclasses.Field) -> str:
 
 
 def test_the_document_names_the_versions_of_the_code(text):
-    assert re.search(r"^Version: \*\*([^*]+)\*\*", text, re.MULTILINE)[1] == protocol.PROTOCOL_VERSION
+    told = re.search(r"^Version: \*\*([^*]+)\*\*, the oldest that is still spoken: \*\*([^*]+)\*\*", text, re.MULTILINE)
+    assert told.groups() == (versions.PROTOCOL_VERSION, versions.OLDEST_VERSION)
 
 
 def test_the_document_lists_exactly_the_messages_of_the_code_in_order(text):
-    assert list(sections(text)) == [kind.TYPE for kind in REQUESTS + REPLIES + EVENTS]
+    assert list(sections(text)) == [kind.TYPE for kind in REQUESTS + REPLIES + EVENTS + BULK]
 
 
 @pytest.mark.parametrize("kind", MESSAGES.values(), ids=MESSAGES.keys())
@@ -92,9 +94,13 @@ def test_the_document_gives_the_limits_and_dtypes(text):
         "header, bytes": protocol.MAX_HEADER_BYTES,
         "buffers": protocol.MAX_BUFFERS,
         "buffer, bytes": protocol.MAX_BUFFER_BYTES,
+        "message, bytes": protocol.MAX_MESSAGE_BYTES,
         "nesting of the header": protocol.MAX_DEPTH,
         "values in the header": protocol.MAX_ITEMS,
         "dimensions of an array": protocol.MAX_DIMENSIONS,
+        "requests a second": int(rates.REQUESTS_A_SECOND),
+        "requests at once": int(rates.BURST),
+        "picture, bytes": tiles.MAX_PICTURE_BYTES,
     }
     assert {name: int(limits[name]) for name in wanted} == wanted
     assert f"dtypes: {', '.join(f'`{dtype}`' for dtype in protocol.DTYPES)}." in text

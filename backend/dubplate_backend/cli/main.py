@@ -10,7 +10,7 @@ from importlib import import_module
 import typer
 from rich.console import Console
 
-from dubplate_backend.cli import actor, cache, import_, jobs, study
+from dubplate_backend.cli import actor, cache, import_, jobs, keys, study
 from dubplate_shared import __version__
 from dubplate_shared.errors import DubplateError
 
@@ -62,6 +62,7 @@ def application() -> typer.Typer:
         app.command(name)(import_module(f"dubplate_backend.cli.{name}").command)
     app.add_typer(import_.group(), name="import")
     app.add_typer(study.group(), name="study")
+    app.add_typer(keys.group(), name="keys")
     app.add_typer(jobs.group(), name="jobs")
     app.add_typer(cache.group(), name="cache")
     app.add_typer(actor.group(), name="actor")

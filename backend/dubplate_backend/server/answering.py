@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request in, one reply out, whatever the request: admission, version, type, then the work."""
+"""One request in, one reply out, whatever the request: rate, version, type, then the work."""
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zmq
 
-from dubplate_shared.error_info import ErrorInfo, NotAdmitted
+from dubplate_backend.server.rates import Rates
+from dubplate_shared.error_info import ErrorInfo, TooManyRequests
 from dubplate_shared.errors import BackendLost, DubplateError
 from dubplate_shared.messages import Hello, Message, Refusal
-from dubplate_shared.protocol import Envelope, ProtocolError, check_version, pack, unpack
+from dubplate_shared.protocol import MAX_BUFFERS, MAX_MESSAGE_BYTES, Envelope, ProtocolError, pack, unpack
 from dubplate_shared.validation import from_envelope, to_envelope
+from dubplate_shared.versions import PROTOCOL_VERSION, Versions, agree
 
-Handler = Callable[[Any], Message]
 POLL_MS = 100  # how soon a loop sees that it should end
 MAX_ID_LENGTH = 128  # of a request's id, as much as is given back
 AT_ONCE = 64  # requests answered before the loop looks at its other duties
@@ -26,64 +26,86 @@ log = logging.getLogger("dubplate.server")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A reply, and what of it goes over the wire."""
+class Caller:
+    """Who asks. route: of the connection on this socket.  user: the name of its key; on the loopback always the same.
 
-    message: Message
-    parts: list[bytes | memoryview]
+    version: of the protocol, agreed on for this request.
+    """
+
+    route: bytes
+    user: str = ""
+    version: str = PROTOCOL_VERSION
+
+
+Handler = Callable[[Any, Caller], Message | None]
 
 
 @dataclass(frozen=True)
 class Answering:
-    """session, token: of this run of the backend.  handlers: by request type; each may raise."""
+    """session: of this run of the backend.  handlers: by request type; each may raise, None is no reply."""
 
     session: str
-    token: str
     handlers: Mapping[type[Message], Handler]
+    rates: Rates = field(default_factory=Rates)
 
-    def answer(self, parts: Sequence[Any]) -> Answer:
-        """Never raises: what goes wrong is told to the asker."""
+    def answer(self, caller: Caller, parts: Sequence[Any]) -> tuple[Message, str] | None:
+        """The reply and the request's id. Never raises: what goes wrong is told to the asker."""
         id = ""
         try:
             request = unpack(parts)
-            id = request.id
-            return self._packed(self._reply(request), id)
+            id = request.id[:MAX_ID_LENGTH]
+            if not self.rates.allows(caller.route):
+                raise TooManyRequests("Requests come too fast.", hint="Ask again in a second, and less often.")
+            reply = self._reply(request, caller)
+            return None if reply is None else (reply, id)
         except DubplateError as error:
             log.info("refused [%s]: %s", error.code, error.message)
-            return self._packed(Refusal(ErrorInfo.of(error)), id)
+            return Refusal(ErrorInfo.of(error)), id
         except Exception as error:  # the last line of defence: a defect in one request must not end the backend
             log.exception("a request failed")
-            return self._packed(Refusal(ErrorInfo.of(error)), id)
+            return Refusal(ErrorInfo.of(error)), id
 
-    def _packed(self, reply: Message, id: str) -> Answer:
-        return Answer(reply, pack(to_envelope(reply, id=id[:MAX_ID_LENGTH], session=self.session)))
-
-    def _reply(self, envelope: Envelope) -> Message:
-        check_version(envelope.version, own_name="the backend", their_name="the client")
-        if not hmac.compare_digest(envelope.token.encode(), self.token.encode()):
-            raise NotAdmitted(
-                "The request does not carry this backend's token.",
-                hint="Connect through the backend's connection file.",
-            )
+    def _reply(self, envelope: Envelope, caller: Caller) -> Message | None:
+        oldest = envelope.body.get("oldest", "") if envelope.type == Hello.TYPE else ""
+        told = Versions.told(envelope.version, oldest if isinstance(oldest, str) else "")
+        agreed = agree(told, own_name="the backend", their_name="the client")
         message = from_envelope(envelope)
         handler = self.handlers.get(type(message))
         if handler is None:
             raise ProtocolError(f"{envelope.type!r} is no request of this socket.")
         if not isinstance(message, Hello) and envelope.session != self.session:
             raise BackendLost("The backend was started anew since you connected.", hint="Connect again.")
-        return handler(message)
+        return handler(message, replace(caller, version=agreed))
 
 
-def answer_waiting(socket: zmq.Socket[bytes], answering: Answering) -> Iterator[tuple[bytes, Message]]:
+def answer_waiting(socket: zmq.Socket[bytes], answering: Answering) -> Iterator[tuple[bytes, Message | None]]:
     """Answer the requests that wait on a ROUTER socket, up to AT_ONCE; yields whom, and with what."""
     for _ in range(AT_ONCE):
         try:
-            route, *parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            route, *parts = receive(socket)
         except zmq.Again:
             return
-        answer = answering.answer(parts)
-        if send(socket, route.bytes, answer.parts):
-            yield route.bytes, answer.message
+        caller = Caller(route.bytes, _user(parts[0]) if parts else "")
+        answer = answering.answer(caller, parts)
+        if answer is None:
+            yield caller.route, None
+        elif send(socket, caller.route, pack(to_envelope(answer[0], id=answer[1], session=answering.session))):
+            yield caller.route, answer[0]
+
+
+def receive(socket: zmq.Socket[bytes]) -> list[zmq.Frame]:
+    """One message's parts, without waiting. What is beyond the limits is let go of as it comes, but for the part that
+    shows it. Raises zmq.Again where none waits.
+    """
+    parts = [socket.recv(zmq.NOBLOCK, copy=False)]
+    size, more = 0, parts[0].more
+    while more:
+        part = socket.recv(copy=False)
+        more = part.more
+        if size <= MAX_MESSAGE_BYTES and len(parts) <= MAX_BUFFERS + 2:
+            parts.append(part)
+            size += len(part)
+    return parts
 
 
 def send(socket: zmq.Socket[bytes], route: bytes, parts: Sequence[Any]) -> bool:
@@ -96,3 +118,8 @@ def send(socket: zmq.Socket[bytes], route: bytes, parts: Sequence[Any]) -> bool:
         log.debug("a client is gone: %s", error)
         return False
     return True
+
+
+def _user(part: zmq.Frame) -> str:
+    """Who was admitted on the connection that this part came by."""
+    return str(part.get("User-Id"))

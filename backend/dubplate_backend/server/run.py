@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import check_address
+from dubplate_backend.server.key_folder import KeyFolder
 from dubplate_backend.server.processes import Parent
 from dubplate_shared.errors import ExitCode, InvalidInput, OutputNotWritable
 
@@ -29,14 +30,18 @@ def serve(
     connection_file: Path | None,
     head: str | None,
     address: str,
+    keys: Path | None,
+    first_port: int | None,
     idle_exit_s: float | None,
     parent_pid: int | None,
 ) -> int:
     """Serve until a stop signal, the idle limit or the parent's end. Returns the exit code.
 
-    Raises InvalidInput for a missing root or an address that is not the loopback's, OutputNotWritable.
+    keys: folder of them; without it the address is the loopback's.  first_port: of four in a row, else free ones.
+    Raises InvalidInput for a missing root, missing keys, or an address that would need them, OutputNotWritable.
     """
-    check_address(address)
+    ring = KeyFolder(keys).ring() if keys is not None else None
+    check_address(address, keys=ring is not None)
     _log_to_stderr()
     missing = [root for root in roots if not root.is_dir()]
     if missing:
@@ -50,7 +55,14 @@ def serve(
 
     models = Models(head)
     log.info("head model %s", models.head_identity.kind)
-    server = Server(assets=Assets(roots, output_root), models=models, connection_file=connection_file, address=address)
+    server = Server(
+        assets=Assets(roots, output_root),
+        models=models,
+        connection_file=connection_file,
+        address=address,
+        keys=ring,
+        first_port=first_port,
+    )
     parent = None if parent_pid is None else Parent.of(parent_pid)
     signals: list[int] = []
 

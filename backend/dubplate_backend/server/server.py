@@ -15,27 +15,29 @@ from types import TracebackType
 
 import zmq
 
-from dubplate_backend.server.answering import POLL_MS, Answering, answer_waiting
+from dubplate_backend.jobs.jobs import Jobs
+from dubplate_backend.jobs.journal import open_journal
+from dubplate_backend.plates.store import DEFAULT_LIMIT_BYTES, PlateStore
+from dubplate_backend.server.admission import Admission, Door, KeyRing
+from dubplate_backend.server.answering import POLL_MS, Answering, Caller, answer_waiting
 from dubplate_backend.server.assets import Assets
+from dubplate_backend.server.bulk import Bulk, remove_abandoned_rings
 from dubplate_backend.server.connection import LOOPBACK, listen
 from dubplate_backend.server.control import Control
 from dubplate_backend.server.events import EventLog, Events
-from dubplate_backend.server.jobs import Jobs
+from dubplate_backend.server.job_requests import on_control, on_rpc
 from dubplate_backend.server.models import Models
+from dubplate_backend.server.preview_work import PreviewWork
+from dubplate_backend.server.previews import Previews
 from dubplate_backend.server.render_work import prepare
 from dubplate_shared import __version__
 from dubplate_shared.connection import Connection
-from dubplate_shared.errors import OutputNotWritable
+from dubplate_shared.errors import DubplateError, OutputNotWritable
 from dubplate_shared.messages import (
     ActorLoad,
     ActorLoaded,
     Hello,
     HelloAck,
-    JobCancel,
-    JobInfos,
-    JobList,
-    JobShow,
-    JobSubmit,
     Listen,
     Ping,
     Pong,
@@ -43,9 +45,9 @@ from dubplate_shared.messages import (
     ShotLoaded,
     Welcome,
 )
-from dubplate_shared.protocol import PROTOCOL_VERSION
+from dubplate_shared.versions import PROTOCOL_VERSION
 
-FEATURES = ("render",)
+FEATURES = ("render", "preview")
 WORKER_END_S = 10.0  # a frame at draft size takes well under this on two cores
 
 log = logging.getLogger("dubplate.server")
@@ -54,39 +56,69 @@ log = logging.getLogger("dubplate.server")
 class Server:
     """Use as a context manager: entering writes `connection_file` and starts the threads, leaving ends everything.
 
-    assets: what may be read and written.  models: what is kept in memory.  address: the loopback's.
+    assets: what may be read and written.  models: what is kept in memory.  keys: who may come in from a network; with
+    them `address` may be any, without them it is the loopback's.  first_port: of four in a row, else free ones.
+    store_limit_bytes: of plates kept by key.  go_on: with the jobs that an earlier backend left; else they are paused.
     Raises InvalidInput, BackendUnreachable, OutputNotWritable where the connection file cannot be written.
     """
 
-    def __init__(self, *, assets: Assets, models: Models, connection_file: Path, address: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        *,
+        assets: Assets,
+        models: Models,
+        connection_file: Path,
+        address: str = LOOPBACK,
+        keys: KeyRing | None = None,
+        first_port: int | None = None,
+        store_limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        go_on: bool = True,
+    ) -> None:
         self._assets = assets
         self._models = models
         self._connection_file = connection_file
         session, token = secrets.token_hex(16), secrets.token_hex(16)
+        journal = open_journal(assets.state_folder)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets = listen(self._context, address)
+        door = Door(token, keys)
+        self._admission = Admission(self._context, door)
+        try:
+            self._sockets = listen(self._context, door, address, first_port=first_port)
+        except DubplateError:
+            self._admission.stop()
+            self._context.term()
+            journal.close()
+            raise
         self._events = Events(self._context, session=session)
         self._event_log = EventLog(self._events)
-        self.jobs = Jobs(partial(prepare, assets=assets, models=models), self._events.publish)
+        store = PlateStore(assets.state_folder / "plates", store_limit_bytes)
+        self.jobs = Jobs(
+            partial(prepare, assets=assets, models=models, store=store), self._events.publish, journal, go_on=go_on
+        )
         rpc = {
             Hello: self._hello,
             ShotLoad: self._load_shot,
             ActorLoad: self._load_actor,
-            JobSubmit: self.jobs.submit,
-            JobShow: lambda request: self.jobs.show(request.job),
-            JobList: lambda _: JobInfos(self.jobs.list()),
+            **on_rpc(self.jobs),
         }
-        control = {Ping: self._ping, JobCancel: lambda request: self.jobs.cancel(request.job)}
-        self._answering = Answering(session, token, rpc)
-        listening = {Listen: lambda _: Welcome(self._events.sequence)}
+        control = {Ping: self._ping, **on_control(self.jobs)}
+        self._answering = Answering(session, rpc)
+        listening = {Listen: lambda _request, _: Welcome(self._events.sequence)}
         self._control = Control(
             self._sockets,
             self._events,
-            control=Answering(session, token, control),
-            listening=Answering(session, token, listening),
+            control=Answering(session, control),
+            listening=Answering(session, listening),
         )
+        self.previews = Previews(PreviewWork(assets, models))
+        self._bulk = Bulk(self._context, self._sockets.bulk, session=session, previews=self.previews)
         self.connection = Connection(
-            endpoints=dict(self._sockets.endpoints), pid=os.getpid(), session=session, token=token, started=time.time()
+            endpoints=dict(self._sockets.endpoints),
+            pid=os.getpid(),
+            session=session,
+            token="" if keys is not None else token,
+            started=time.time(),
+            server_key="" if keys is None else keys.pair.public,
         )
         self._ending = threading.Event()
         self._requests = 0
@@ -98,14 +130,19 @@ class Server:
         try:
             self.connection.write(self._connection_file)
         except OSError as error:
+            self.jobs.stop(0)
             self._close_sockets()
             raise OutputNotWritable(
                 f"The connection file {self._connection_file} cannot be written: {error.strerror}.",
                 hint="Name another with --connection.",
             ) from error
         log.addHandler(self._event_log)
+        remove_abandoned_rings()
+        self._admission.start()
         self.jobs.start()
+        self.previews.start()
         self._control.start()
+        self._bulk.start()
         log.info("listening on %s", self.connection.endpoints["rpc"])
         return self
 
@@ -118,7 +155,7 @@ class Server:
     def idle_s(self) -> float:
         """Seconds since the last sign of life: a request (a living client pings) or a job at work."""
         job, _, queued = self.jobs.beat()
-        requests = self._requests + self._control.requests
+        requests = self._requests + self._control.requests + self._bulk.requests
         if job or queued or requests != self._seen_requests:
             self._seen_requests, self._last_life_s = requests, time.monotonic()
         return time.monotonic() - self._last_life_s
@@ -136,22 +173,25 @@ class Server:
     def close(self) -> None:
         """Stop the jobs, tell the listeners, remove the connection file. `worker_ended`: whether it stopped in time."""
         self._ending.set()
-        self.worker_ended = self.jobs.stop(WORKER_END_S)
+        self.worker_ended = self.jobs.stop(WORKER_END_S) & self.previews.stop(WORKER_END_S)
         log.removeHandler(self._event_log)
         self._control.stop()
         self.connection.remove(self._connection_file)
         self._close_sockets()
 
     def _close_sockets(self) -> None:
+        self._bulk.stop()
         self._events.close()
         self._sockets.close()
+        self._admission.stop()
         self._context.term()
 
-    def _hello(self, request: Hello) -> HelloAck:
-        log.info("hello from %s", request.client[:80])
+    def _hello(self, request: Hello, caller: Caller) -> HelloAck:
+        log.info("hello from %s (%s)", request.client[:80], caller.user)
         head = self._models.head_identity
         return HelloAck(
             protocol=PROTOCOL_VERSION,
+            agreed=caller.version,
             version=__version__,
             device=self._models.device,
             head_kind=head.kind,
@@ -161,7 +201,7 @@ class Server:
             output_root=str(self._assets.output_root.resolve()),
         )
 
-    def _load_shot(self, request: ShotLoad) -> ShotLoaded:
+    def _load_shot(self, request: ShotLoad, _: Caller) -> ShotLoaded:
         shot = self._models.shot(self._assets.shot(request.shot))
         return ShotLoaded(
             shot=request.shot,
@@ -177,10 +217,10 @@ class Server:
             takes=tuple(shot.take_names()),
         )
 
-    def _load_actor(self, request: ActorLoad) -> ActorLoaded:
+    def _load_actor(self, request: ActorLoad, _: Caller) -> ActorLoaded:
         actor = self._models.actor(self._assets.actor(request.actor))
         return ActorLoaded(request.actor, actor.name, actor.preset, actor.head.kind, actor.head.sha256)
 
-    def _ping(self, _: Ping) -> Pong:
+    def _ping(self, _request: Ping, _: Caller) -> Pong:
         job, progress_age_s, queued = self.jobs.beat()
         return Pong(job, progress_age_s, queued, self._events.sequence)

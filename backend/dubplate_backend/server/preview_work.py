@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame drawn for somebody who waits for it: the face crop first, then the plate around it.
+
+It shares the renders' models, but not their batches: a preview may differ from the plate in its last bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch.overrides import TorchFunctionMode
+
+from dubplate_backend.compositing.background import Segmenter, load_segmenter
+from dubplate_backend.compositing.composite import compose, in_array
+from dubplate_backend.plates.source import Plate, ShotPlates
+from dubplate_backend.raster.crop_warp import crop_box
+from dubplate_backend.rendering.settings import RenderSettings
+from dubplate_backend.server.answering import Caller
+from dubplate_backend.server.assets import Assets
+from dubplate_backend.server.models import Models
+from dubplate_backend.server.render_work import take_of
+from dubplate_shared.messages import Picture, PreviewDraw, Stage
+from dubplate_shared.progress import Stop, check
+from dubplate_shared.shot import Shot
+
+AROUND = 0.1  # of the crop's box: plate pixels composited beside it, so that the join can be judged
+
+Drawn = tuple[Picture, npt.NDArray[Any]]
+
+
+class PreviewWork:
+    """Draws previews; one thread at a time. Plates of the last shot and the background test's network are kept."""
+
+    def __init__(self, assets: Assets, models: Models) -> None:
+        self._assets = assets
+        self._models = models
+        self._plates: tuple[Shot, ShotPlates] | None = None
+        self._segmenter: Segmenter | None = None
+
+    def stages(self, request: PreviewDraw, caller: Caller, stop: Stop) -> Iterator[Drawn]:
+        """The pictures asked for, in order. A frame without a face has no crop.
+
+        Raises Cancelled soon after `stop` says so, InvalidInput, HeadModelMismatch, and what the renderer raises.
+        """
+        shot = self._models.shot(self._assets.shot(request.shot))
+        actor_path = self._assets.actor(request.actor)
+        index = shot.index(request.frame)
+        settings = RenderSettings.of(request.settings)
+        take = take_of(request, shot)
+        renderer = self._models.renderer(actor_path)
+        renderer = renderer.with_hearing(settings.hearing(renderer.hearing))
+        plates = self._plates_of(shot)
+
+        def net(frame: int) -> np.ndarray:
+            check(stop)
+            return plates.net(frame)
+
+        with _Stoppable(stop), closing(renderer.render(shot, take, (request.frame,), net, stop)) as frames:
+            rendered = next(frames, None)
+        matrix = shot.crop[index]
+        header = Picture(
+            0, request.generation, request.frame, Stage.CROP, "", (), tuple(float(each) for each in matrix.reshape(-1))
+        )
+        if rendered is not None:
+            yield header, np.dstack((rendered.rgb, rendered.alpha)).astype(np.float16)
+        if request.upto == Stage.CROP:
+            return
+        check(stop)
+        plate = plates.plate(request.frame)
+        if request.upto == Stage.COMPOSITE:
+            plate = around_face(plate, matrix)
+        finished = plate.rgb
+        if rendered is not None:
+            segmenter = self._segmented(stop) if settings.composite.background_test else None
+            composite = compose(
+                plate,
+                rendered,
+                matrix,
+                head=self._models.head,
+                track=shot.track,
+                take=take,
+                index=index,
+                segmenter=segmenter,
+                settings=settings.composite,
+                seed=f"{shot.info.name} {request.frame}",
+            )
+            finished = composite.rgb
+        check(stop)
+        x, y = plate.windows.origin
+        pixels = plate.colour.visible(finished).astype(np.float16)
+        yield replace(header, stage=str(request.upto), x=x, y=y), pixels
+
+    def close(self) -> None:
+        """Let go of footage and network."""
+        if self._plates is not None:
+            self._plates[1].close()
+            self._plates = None
+        if self._segmenter is not None:
+            self._segmenter.close()
+            self._segmenter = None
+
+    def _plates_of(self, shot: Shot) -> ShotPlates:
+        if self._plates is None or self._plates[0] is not shot:
+            if self._plates is not None:
+                self._plates[1].close()
+            self._plates = None
+            self._plates = (shot, ShotPlates(shot))
+        return self._plates[1]
+
+    def _segmented(self, stop: Stop) -> Segmenter:
+        if self._segmenter is None:
+            self._segmenter = load_segmenter(None)
+        return _StoppableSegmenter(self._segmenter, stop)
+
+
+def around_face(plate: Plate, matrix: np.ndarray) -> Plate:
+    """The part of a plate that holds the crop, with some of what lies around it.  matrix: (2, 3) of the crop."""
+    height, width = plate.rgb.shape[:2]
+    box = crop_box(in_array(matrix, plate), height, width)
+    if box.empty:
+        return plate
+    aside, above = round(AROUND * box.width), round(AROUND * box.height)
+    left, right = max(0, box.left - aside), min(width, box.right + aside)
+    top, bottom = max(0, box.top - above), min(height, box.bottom + above)
+    data_left, data_top = plate.windows.data[:2]
+    windows = replace(
+        plate.windows, data=(data_left + left, data_top + top, data_left + right - 1, data_top + bottom - 1)
+    )
+    region = np.s_[top:bottom, left:right]
+    return replace(
+        plate, rgb=plate.rgb[region], alpha=None if plate.alpha is None else plate.alpha[region], windows=windows
+    )
+
+
+class _Stoppable(TorchFunctionMode):
+    """Within it every call of torch on this thread looks first whether to stop: a network's layers, one by one."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        check(self._stop)
+        return func(*args, **(kwargs or {}))
+
+
+class _StoppableSegmenter:
+    """A segmenter that looks whether to stop before it is asked."""
+
+    def __init__(self, segmenter: Segmenter, stop: Stop) -> None:
+        self.size, self.context = segmenter.size, segmenter.context
+        self._segmenter = segmenter
+        self._stop = stop
+
+    def person(self, rgb: np.ndarray) -> np.ndarray:
+        check(self._stop)
+        return self._segmenter.person(rgb)
+
+    def key(self) -> str:
+        return self._segmenter.key()
+
+    def close(self) -> None:
+        """The segmenter itself goes on."""

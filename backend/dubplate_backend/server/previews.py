@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Previews: of each client the latest one counts, and clients take turns.
+
+What a client asked for before its latest is dropped before it begins.  One that has begun still shows its crop, so
+that something moves while a slider is dragged; the stages after it are dropped.  Where others wait, it is dropped at
+once, but not twice in a row for the same client.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from dubplate_backend.server.answering import Caller
+from dubplate_backend.server.preview_work import PreviewWork
+from dubplate_shared.error_info import ErrorInfo
+from dubplate_shared.errors import Cancelled, DubplateError
+from dubplate_shared.messages import Outcome, Picture, PreviewDraw, PreviewOver
+
+MOST_REMEMBERED = 1024  # clients whose last generation is known
+
+Array = npt.NDArray[Any]
+Deliver = Callable[[bytes, Picture | PreviewOver, Array | None], None]
+
+log = logging.getLogger("dubplate.server")
+
+
+@dataclass
+class _Current:
+    """The preview that is being drawn."""
+
+    route: bytes
+    generation: int
+    cancelled: bool = False
+    yielded: bool = False  # dropped for others; this client's next one is not
+
+
+class Previews:
+    """The slots and their worker thread. All methods may be called from any thread.
+
+    deliver: where pictures and endings go, by client; to be set before the first draw.
+    """
+
+    def __init__(self, work: PreviewWork) -> None:
+        self.deliver: Deliver = lambda route, item, array: None
+        self._work = work
+        self._changed = threading.Condition()
+        self._waiting: OrderedDict[bytes, tuple[Caller, PreviewDraw]] = OrderedDict()  # in order of turn
+        self._latest: OrderedDict[bytes, int] = OrderedDict()
+        self._owed: set[bytes] = set()  # who was dropped for others, and is not to be again
+        self._current: _Current | None = None
+        self._ending = False
+        self._worker = threading.Thread(target=self._run, name="dubplate-preview", daemon=True)
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Drop everything and end the worker. Returns whether it ended in time."""
+        with self._changed:
+            self._ending = True
+            self._waiting.clear()
+            if self._current is not None:
+                self._current.cancelled = True
+            self._changed.notify_all()
+        if self._worker.ident is not None:
+            self._worker.join(timeout_s)
+        return not self._worker.is_alive()
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being drawn or waits: work that nobody looks at may give way."""
+        with self._changed:
+            return self._current is not None or bool(self._waiting)
+
+    def draw(self, caller: Caller, request: PreviewDraw) -> None:
+        """Draw this instead of whatever of this client's waits; one older than what was asked is over at once."""
+        route, stale = caller.route, request
+        with self._changed:
+            if request.generation > self._latest.get(route, 0):
+                self._latest[route] = request.generation
+                self._latest.move_to_end(route)
+                while len(self._latest) > MOST_REMEMBERED:
+                    self._latest.popitem(last=False)
+                replaced = self._waiting.get(route)
+                self._waiting[route] = (caller, request)  # keeps its turn
+                self._changed.notify_all()
+                if replaced is None:
+                    return
+                stale = replaced[1]
+        self.deliver(route, PreviewOver(stale.generation, Outcome.SUPERSEDED), None)
+
+    def cancel(self, route: bytes, generation: int) -> None:
+        """Stop this client's previews up to `generation`."""
+        with self._changed:
+            waiting = self._waiting.get(route)
+            dropped = waiting is not None and waiting[1].generation <= generation
+            if dropped:
+                del self._waiting[route]
+            current = self._current
+            if current is not None and current.route == route and current.generation <= generation:
+                current.cancelled = True
+        if dropped and waiting is not None:
+            self.deliver(route, PreviewOver(waiting[1].generation, Outcome.CANCELLED), None)
+
+    def forget(self, route: bytes) -> None:
+        """This client is gone."""
+        with self._changed:
+            self._waiting.pop(route, None)
+            self._latest.pop(route, None)
+            self._owed.discard(route)
+            if self._current is not None and self._current.route == route:
+                self._current.cancelled = True
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ending or self._waiting)
+                if self._ending:
+                    break
+                route, (caller, request) = self._waiting.popitem(last=False)
+                current = self._current = _Current(route, request.generation)
+            over = self._draw(caller, request, current)
+            with self._changed:
+                self._current = None
+                (self._owed.add if current.yielded else self._owed.discard)(route)
+                silent = self._ending
+            if not silent:
+                self.deliver(route, over, None)
+        self._work.close()
+
+    def _draw(self, caller: Caller, request: PreviewDraw, current: _Current) -> PreviewOver:
+        """Draw stage by stage, telling each; how it ended."""
+        try:
+            for header, array in self._work.stages(request, caller, lambda: self._stops(current)):
+                self.deliver(current.route, header, array)
+                if self._stale(current):
+                    return PreviewOver(request.generation, Outcome.SUPERSEDED)
+        except Cancelled:
+            outcome = Outcome.CANCELLED if current.cancelled else Outcome.SUPERSEDED
+            return PreviewOver(request.generation, outcome)
+        except DubplateError as error:
+            log.info("a preview failed [%s]: %s", error.code, error.message)
+            return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
+        except Exception as error:  # a defect in one preview must not end the worker
+            log.exception("a preview failed")
+            return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
+        return PreviewOver(request.generation, Outcome.DRAWN)
+
+    def _stale(self, current: _Current) -> bool:
+        with self._changed:
+            return current.cancelled or current.route in self._waiting
+
+    def _stops(self, current: _Current) -> bool:
+        """Whether to stop in the middle of a stage: asked to, or newer of the same client while others wait."""
+        with self._changed:
+            if current.cancelled:
+                return True
+            others = len(self._waiting) > 1
+            current.yielded = others and current.route in self._waiting and current.route not in self._owed
+            return current.yielded

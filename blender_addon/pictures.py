@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures of previews as they come in: put together, counted for credit, older ones passed over. No bpy."""
+
+from __future__ import annotations
+
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.messages import BulkOpened, Message, Picture, PictureTile, PreviewOver
+from dubplate_shared.ring import Ring
+from dubplate_shared.tiles import Assembly, Pixels
+
+CREDIT_BYTES = 16 * 1024 * 1024  # that may be on their way here
+RETURNED_SHARE = 4  # credit goes back once so much of it, one part in, has been taken in
+
+
+class Pictures:
+    """One stream from a backend. Generations that come out never go backwards."""
+
+    def __init__(self, opened: BulkOpened) -> None:
+        """Raises InvalidInput where the backend's memory is not this machine's."""
+        ring = Ring.attach(opened.ring, opened.ring_bytes) if opened.ring else None
+        self.through_memory = ring is not None
+        self._assembly = Assembly(ring)
+        self._granted = opened.credit
+        self._taken = 0
+        self._newest = 0
+
+    def take(self, message: Message) -> Pixels | PreviewOver | None:
+        """What a message completes, if anything. Raises ProtocolError, InvalidInput for one that does not fit."""
+        if isinstance(message, Picture):
+            self._assembly.begin(message)
+        elif isinstance(message, PictureTile):
+            self._taken += message.cost
+            pixels = self._assembly.add(message)
+            if pixels is not None and pixels.header.generation >= self._newest:
+                self._newest = pixels.header.generation
+                return pixels
+        elif isinstance(message, PreviewOver):
+            return message
+        return None
+
+    def owed(self) -> int:
+        """Credit to return now, 0 where it is too little to say."""
+        if self._taken * RETURNED_SHARE < self._granted:
+            return 0
+        credit, self._taken = self._taken, 0
+        return credit
+
+    def close(self) -> None:
+        """Let go of shared memory."""
+        self._assembly.close()
+
+
+def open_pictures(opened: BulkOpened) -> Pictures | None:
+    """Take what the backend has opened; None where its memory cannot be reached from here."""
+    try:
+        return Pictures(opened)
+    except InvalidInput:
+        return None
