@@ -78,11 +78,13 @@ def start_backend(
     connection_file: Path | str | None = None,
     head: str | None = None,
     idle_exit: float | None = None,
+    resume: bool = True,
     wait: float = START_TIMEOUT_S,
     environment: Mapping[str, str] | None = None,
 ) -> BackendProcess:
     """Start `dubplate serve` with `python` (one that has Dubplate's backend) and wait until it is ready.
 
+    resume: go on with the jobs that an earlier backend left there; else they are paused.
     connection_file: default in a fresh private folder; the log lies beside it.  idle_exit, wait: seconds; with wait=0
     it returns at once, and `ready` tells.  environment: added to this process's.
     Raises BackendUnreachable, naming the log.
@@ -98,6 +100,7 @@ def start_backend(
     command += ["--output-root", str(output_root), "--connection", str(connection_file)]
     command += ["--parent-pid", str(os.getpid())]
     command += ["--head", head] if head else []
+    command += [] if resume else ["--no-resume"]
     command += ["--idle-exit", str(idle_exit)] if idle_exit is not None else []
     try:
         with open(log_file, "wb") as log:

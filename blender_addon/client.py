@@ -34,7 +34,12 @@ from dubplate_shared.messages import (
     JobInfo,
     JobInfos,
     JobList,
+    JobPause,
+    JobPaused,
+    JobPrioritise,
     JobProgress,
+    JobResume,
+    JobRetry,
     JobShow,
     JobState,
     JobSubmit,
@@ -144,6 +149,7 @@ class Client:
         jaw: np.ndarray | None = None,
         eyes: np.ndarray | None = None,
         settings: Mapping[str, Any] | None = None,
+        priority: int = 0,
         key: str | None = None,
     ) -> str:
         """Queue a render and return its job id at once; fields as JobSubmit's. The arrays are copied: edit on.
@@ -164,6 +170,7 @@ class Client:
             base_take=base_take,
             take_frames=take_frames,
             settings=dict(settings or {}),
+            priority=priority,
             **own,
         )
         job = self._expect(request, JobInfo).job
@@ -179,8 +186,24 @@ class Client:
         return self._expect(JobList(), JobInfos).jobs
 
     def cancel(self, job: str) -> JobInfo:
-        """Ask a job to stop; its JobCancelled event tells when it has. Raises InvalidInput, BackendLost."""
+        """Ask a job to stop; its JobCancelled event tells when it has. Raises InvalidInput, NotAllowed, BackendLost."""
         return self._expect(JobCancel(job), JobInfo)
+
+    def pause(self, job: str) -> JobInfo:
+        """Ask a job to rest; its JobPaused event tells when it does. Raises as `cancel`."""
+        return self._expect(JobPause(job), JobInfo)
+
+    def resume(self, job: str) -> JobInfo:
+        """Let a paused job go on. Raises as `cancel`."""
+        return self._expect(JobResume(job), JobInfo)
+
+    def retry(self, job: str) -> JobInfo:
+        """Queue a job again that failed or was cancelled. Raises as `cancel`."""
+        return self._expect(JobRetry(job), JobInfo)
+
+    def prioritise(self, job: str, priority: int) -> JobInfo:
+        """Let a job go before those of a lower priority. priority: -100 to 100.  Raises as `cancel`."""
+        return self._expect(JobPrioritise(job, priority), JobInfo)
 
     def preview(
         self,
@@ -241,9 +264,9 @@ class Client:
     # --- listening ---------------------------------------------------------------------------------------------
 
     def poll(self, timeout_ms: int = 0) -> list[Event]:
-        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, Log, and of previews
-        Pixels and PreviewOver. Where news was missed, progress and endings are asked for instead. Waits for the first
-        at most `timeout_ms`.
+        """News since the last call: JobProgress, JobFrame, JobFinished, JobFailed, JobCancelled, JobPaused, Log, and of
+        previews Pixels and PreviewOver. Where news was missed, progress and endings are asked for instead. Waits for
+        the first at most `timeout_ms`.
 
         Raises BackendLost within 3 s of the backend's end, if called that often.
         """
@@ -258,16 +281,17 @@ class Client:
             self._catch_up()
         events = list(line.events)
         line.events.clear()
-        self._watched -= {event.job for event in events if isinstance(event, ENDINGS)}
+        self._watched -= {event.job for event in events if over(event)}
         return events
 
     def wait(self, job: str, on_event: Callable[[Event], None] | None = None, timeout: float | None = None) -> JobInfo:
         """Block until a job is over; its state then. on_event: sees every event, also other jobs'.
 
-        Raises the error that the job failed with, Cancelled, BackendLost, TimeoutError after `timeout` seconds.
+        A job that somebody pauses is waited for; one that a full disk pauses is over for now.
+        Raises the error that it failed or rests with, Cancelled, BackendLost, TimeoutError after `timeout` seconds.
         """
         deadline_s = None if timeout is None else time.monotonic() + timeout
-        told = job not in self._watched and JobState(self.show(job).state).final
+        told = job not in self._watched and _at_rest(self.show(job))
         self._watched.add(job)
         while not told:
             if deadline_s is not None and time.monotonic() > deadline_s:
@@ -275,7 +299,7 @@ class Client:
             for event in self.poll(STEP_MS):
                 if on_event is not None:
                     on_event(event)
-                told = told or (isinstance(event, ENDINGS) and event.job == job)
+                told = told or (over(event) and event.job == job)
         self._watched.discard(job)
         info = self.show(job)
         if info.error is not None:
@@ -327,7 +351,7 @@ class Client:
         for job in tuple(self._watched):
             info = self.show(job)
             self._line.events.append(JobProgress(job, info.done, info.total, info.stage))
-            if JobState(info.state).final:
+            if _at_rest(info):
                 self._line.events.append(_ending(info))
 
 
@@ -354,7 +378,18 @@ def _exchange(line: Line, message: Message, kind: type[Reply], timeout: float) -
     return reply
 
 
+def over(event: object) -> bool:
+    """Whether it tells that a job is over, or rests because something is in its way."""
+    return isinstance(event, ENDINGS) or (isinstance(event, JobPaused) and event.error is not None)
+
+
+def _at_rest(info: JobInfo) -> bool:
+    return JobState(info.state).final or (info.state == JobState.PAUSED and info.error is not None)
+
+
 def _ending(info: JobInfo) -> Event:
+    if info.state == JobState.PAUSED:
+        return JobPaused(info.job, info.error)
     if info.error is not None:
         return JobFailed(info.job, info.error)
     return JobFinished(info.job) if info.state == JobState.FINISHED else JobCancelled(info.job)

@@ -18,6 +18,7 @@ from dubplate_shared.messages import (
     JobFinished,
     JobFrame,
     JobInfo,
+    JobPaused,
     JobProgress,
     JobState,
     Message,
@@ -178,7 +179,7 @@ def _take_in(event: Message, job: str) -> None:
         now.progress, now.stage = 1.0, "Finished"
     elif isinstance(event, JobCancelled) or (isinstance(event, JobInfo) and event.state == JobState.CANCELLED):
         now.stage = "Cancelled"
-    elif isinstance(event, JobFailed | JobInfo) and event.error is not None:
+    elif isinstance(event, JobFailed | JobPaused | JobInfo) and event.error is not None:
         show_error(event.error.exception())
 
 

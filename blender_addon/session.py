@@ -12,7 +12,7 @@ from dubplate_shared.messages import HelloAck, JobInfo, JobState, Message
 from dubplate_shared.take import Take
 
 from .backend_process import BackendProcess, start_backend
-from .client import ENDINGS, Client
+from .client import Client, over
 
 _CLIENT_NAME = "dubplate blender"
 _STOP_TIMEOUT_S = 5.0  # closing Blender waits no longer; plates are written whole or not at all
@@ -93,6 +93,7 @@ class Session:
             output_root=environment.output_root,
             head=environment.head or None,
             wait=0,
+            resume=False,  # what a crash has left waits for the artist: `dubplate jobs resume`, or render again
         )
 
     def try_connect(self) -> bool:
@@ -182,4 +183,4 @@ def ends(event: Message, job: str) -> bool:
     """Whether `event` tells that `job` is over."""
     if isinstance(event, JobInfo):
         return event.job == job and JobState(event.state).final
-    return isinstance(event, ENDINGS) and event.job == job
+    return over(event) and getattr(event, "job", "") == job

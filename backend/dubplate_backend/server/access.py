@@ -23,6 +23,11 @@ class Access:
 
     file: Path
 
+    def validated(self) -> Access:
+        """This, if its file can be read. Raises InvalidInput."""
+        _actors(self.file)
+        return self
+
     def check(self, actor: str, user: str) -> None:
         """Raises NotAllowed where `user` may not draw `actor` (an id), InvalidInput where the file is broken."""
         actors = _actors(self.file)

@@ -3,48 +3,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from dubplate_backend.jobs.job import Finished, WrittenPlate
+from dubplate_backend.jobs.job import Written as Told
+from dubplate_backend.plates.manifest import FrameRecord, FrameStatus
+from dubplate_backend.plates.store import PlateStore
 from dubplate_backend.rendering import RenderSettings, render_shot
+from dubplate_backend.rendering.memory import is_out_of_memory
+from dubplate_backend.rendering.reuse import Reuse
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
 from dubplate_shared.errors import InvalidInput, OutOfMemory
-from dubplate_shared.files import sha256_file
 from dubplate_shared.frames import parse_frames
-from dubplate_shared.messages import JobSubmit
+from dubplate_shared.job_messages import JobSubmit
+from dubplate_shared.performance import Performance
+from dubplate_shared.plate_names import version_folder
 from dubplate_shared.progress import ProgressCallback, Stop
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import TRACKED, Take
 
 MOST_FRAMES = 100_000  # over an hour of one shot: a request for more would only fill the memory
 
-Written = Callable[[int, str, str], None]  # frame, path beneath the output root, sha256 of the file
-
 
 @dataclass(frozen=True)
 class RenderWork:
-    """Everything render_shot wants. frames: numbers, checked against the shot."""
+    """Everything render_shot wants. frames: numbers, checked against the shot.  store: plates by key."""
 
     shot: Shot
     take: Take
     actor_path: Path
     models: Models
+    store: PlateStore | None
     frames: tuple[int, ...]
     out: Path
     output_root: Path
     version: int
     settings: RenderSettings
 
-    def run(self, *, progress: ProgressCallback, written: Written, stop: Stop) -> str:
-        """Render, telling each plate as it stands on disk. Returns the manifest's path beneath the output root.
+    def run(
+        self, *, known: Mapping[int, WrittenPlate], progress: ProgressCallback, written: Told, stop: Stop
+    ) -> Finished:
+        """Render, telling of plates as they stand on disk.  known: those that an earlier run told of.
 
-        Raises Cancelled where `stop` says so, OutOfMemory, else what render_shot raises.
+        Raises Cancelled where `stop` says so, OutOfMemory, ConsentMissing, else what render_shot raises.
         """
+        folder = self._beneath_root(version_folder(self.out, self.version))
+
+        def tell(records: Mapping[int, FrameRecord]) -> None:
+            written(tuple(_told(frame, record, folder) for frame, record in records.items()))
+
+        told = {frame: _record(plate, self.take.name) for frame, plate in known.items() if _lies_in(plate, folder)}
         try:
             report = render_shot(
                 shot=self.shot,
@@ -58,23 +71,31 @@ class RenderWork:
                 progress=progress,
                 stop=stop,
                 settings=self.settings,
-                written=lambda frame, path: written(frame, self._beneath_root(path), sha256_file(path)),
+                written=tell,
+                reuse=Reuse(self.models.hashes, self.store, told),
             )
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise OutOfMemory(
                 f"The memory of {self.models.device} did not suffice for {self.shot.info.name}.",
                 hint="Close other programs that use it, or use an actor of a smaller preset.",
             ) from error
-        return self._beneath_root(report.manifest)
+        return Finished(self._beneath_root(report.manifest), report.stages)
 
     def _beneath_root(self, path: Path) -> str:
         return path.relative_to(self.output_root).as_posix()
 
 
-def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork:
-    """Check a request as far as can be told before rendering. Raises InvalidInput, HeadModelMismatch."""
+def prepare(
+    request: JobSubmit, user: str = "", *, assets: Assets, models: Models, store: PlateStore | None = None
+) -> RenderWork:
+    """Check a request as far as can be told before rendering.  user: who asks.
+
+    Raises InvalidInput, NotAllowed, ConsentMissing, HeadModelMismatch.
+    """
     shot = models.shot(assets.shot(request.shot))
-    actor_path = assets.actor(request.actor)
+    actor_path = assets.actor(request.actor, user)
     models.actor(actor_path)
     frames = parse_frames(request.frames, most=MOST_FRAMES)
     shot.indices(frames)
@@ -83,6 +104,7 @@ def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork
         take=take_of(request, shot),
         actor_path=actor_path,
         models=models,
+        store=store,
         frames=frames,
         out=assets.output(request.output),
         output_root=assets.output_root.resolve(),
@@ -91,7 +113,7 @@ def prepare(request: JobSubmit, *, assets: Assets, models: Models) -> RenderWork
     )
 
 
-def take_of(request: JobSubmit, shot: Shot) -> Take:
+def take_of(request: Performance, shot: Shot) -> Take:
     """The take to render: the shot's own of that name, or the curves sent, laid over `base_take`.
 
     Raises InvalidInput where the curves do not cover `take_frames`.
@@ -127,3 +149,16 @@ def _laid_over(base: np.ndarray, rows: list[int], curves: np.ndarray) -> np.ndar
     whole = np.array(base, np.float32)
     whole[rows] = curves
     return whole
+
+
+def _told(frame: int, record: FrameRecord, folder: str) -> WrittenPlate:
+    return WrittenPlate(frame, f"{folder}/{record.file}", record.sha256, record.input_hash, str(record.status))
+
+
+def _record(plate: WrittenPlate, take: str) -> FrameRecord:
+    name = plate.path.rpartition("/")[2]
+    return FrameRecord(name, plate.sha256, plate.input_hash, FrameStatus(plate.status), take)
+
+
+def _lies_in(plate: WrittenPlate, folder: str) -> bool:
+    return plate.path.rpartition("/")[0] == folder

@@ -11,9 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from dubplate_backend.server.access import Access
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import check_address
 from dubplate_backend.server.key_folder import KeyFolder
+from dubplate_backend.server.log_lines import FieldFormatter
+from dubplate_backend.server.policy import Policy
 from dubplate_backend.server.processes import Parent
 from dubplate_shared.errors import ExitCode, InvalidInput, OutputNotWritable
 
@@ -34,6 +37,7 @@ def serve(
     first_port: int | None,
     idle_exit_s: float | None,
     parent_pid: int | None,
+    policy: Policy,
 ) -> int:
     """Serve until a stop signal, the idle limit or the parent's end. Returns the exit code.
 
@@ -43,6 +47,7 @@ def serve(
     ring = KeyFolder(keys).ring() if keys is not None else None
     check_address(address, keys=ring is not None)
     _log_to_stderr()
+    access = None if policy.access is None else Access(policy.access).validated()
     missing = [root for root in roots if not root.is_dir()]
     if missing:
         raise InvalidInput(f"{missing[0]} is no folder.", hint="Give each --root a folder that exists.")
@@ -53,15 +58,17 @@ def serve(
     from dubplate_backend.server.models import Models  # torch takes seconds: what can be refused is refused before
     from dubplate_backend.server.server import Server
 
-    models = Models(head)
+    models = Models(head, budget_bytes=policy.model_bytes, consent=policy.consent)
     log.info("head model %s", models.head_identity.kind)
     server = Server(
-        assets=Assets(roots, output_root),
+        assets=Assets(roots, output_root, access),
         models=models,
         connection_file=connection_file,
         address=address,
         keys=ring,
         first_port=first_port,
+        cache_bytes=policy.cache_bytes,
+        go_on=policy.go_on,
     )
     parent = None if parent_pid is None else Parent.of(parent_pid)
     signals: list[int] = []
@@ -118,6 +125,6 @@ def _make_folder(folder: Path) -> None:
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(FieldFormatter())
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -58,7 +58,7 @@ class Server:
 
     assets: what may be read and written.  models: what is kept in memory.  keys: who may come in from a network; with
     them `address` may be any, without them it is the loopback's.  first_port: of four in a row, else free ones.
-    store_limit_bytes: of plates kept by key.  go_on: with the jobs that an earlier backend left; else they are paused.
+    cache_bytes: of plates kept by key.  go_on: with the jobs that an earlier backend left; else they are paused.
     Raises InvalidInput, BackendUnreachable, OutputNotWritable where the connection file cannot be written.
     """
 
@@ -71,7 +71,7 @@ class Server:
         address: str = LOOPBACK,
         keys: KeyRing | None = None,
         first_port: int | None = None,
-        store_limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        cache_bytes: int = DEFAULT_LIMIT_BYTES,
         go_on: bool = True,
     ) -> None:
         self._assets = assets
@@ -91,7 +91,7 @@ class Server:
             raise
         self._events = Events(self._context, session=session)
         self._event_log = EventLog(self._events)
-        store = PlateStore(assets.state_folder / "plates", store_limit_bytes)
+        store = PlateStore(assets.state_folder / "plates", cache_bytes)
         self.jobs = Jobs(
             partial(prepare, assets=assets, models=models, store=store), self._events.publish, journal, go_on=go_on
         )
@@ -217,8 +217,8 @@ class Server:
             takes=tuple(shot.take_names()),
         )
 
-    def _load_actor(self, request: ActorLoad, _: Caller) -> ActorLoaded:
-        actor = self._models.actor(self._assets.actor(request.actor))
+    def _load_actor(self, request: ActorLoad, caller: Caller) -> ActorLoaded:
+        actor = self._models.actor(self._assets.actor(request.actor, caller.user))
         return ActorLoaded(request.actor, actor.name, actor.preset, actor.head.kind, actor.head.sha256)
 
     def _ping(self, _request: Ping, _: Caller) -> Pong:
