@@ -60,7 +60,7 @@ from dubplate_shared.versions import OLDEST_VERSION, Versions, agree
 
 from .backend_process import BackendProcess, start_backend
 from .line import PREVIEW, SILENT_AFTER_S, START_AGAIN, STEP_MS, Line
-from .pictures import CREDIT_BYTES, open_pictures
+from .pictures import CREDIT_BYTES, RING_BYTES, open_pictures
 
 __all__ = ["BackendProcess", "Client", "start_backend"]
 
@@ -173,9 +173,10 @@ class Client:
             priority=priority,
             **own,
         )
-        job = self._expect(request, JobInfo).job
-        self._watched.add(job)
-        return job
+        info = self._expect(request, JobInfo)
+        if not _at_rest(info):  # a job known by its key may be over: no news of it will come
+            self._watched.add(info.job)
+        return info.job
 
     def show(self, job: str) -> JobInfo:
         """A job's state. Raises InvalidInput, BackendLost."""
@@ -340,7 +341,7 @@ class Client:
 
     def _open_pictures(self) -> None:
         """Ask for pictures, through shared memory where both sides are on one machine."""
-        for ring in (True, False):
+        for ring in (RING_BYTES, 0):
             if self._line.pictures is None:
                 opened = _exchange(self._line, BulkOpen(CREDIT_BYTES, ring), BulkOpened, REQUEST_TIMEOUT_S)
                 self._line.pictures = open_pictures(opened)
