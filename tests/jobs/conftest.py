@@ -54,12 +54,14 @@ class Desk:
     folder: Path
     step_s: float = 0.01
     go_on: bool = True
+    give_way: Callable[[], bool] = lambda: False
     heard: list[Message] = field(default_factory=list)
     drawn: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
-        self.jobs = Jobs(self._prepare, self._publish, Journal(self.folder / "jobs.sqlite"), go_on=self.go_on)
+        journal = Journal(self.folder / "jobs.sqlite")
+        self.jobs = Jobs(self._prepare, self._publish, journal, go_on=self.go_on, give_way=self.give_way)
 
     def _prepare(self, request: JobSubmit, user: str) -> Writing:
         folder = self.folder / request.output

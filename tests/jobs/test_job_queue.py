@@ -120,6 +120,21 @@ def test_a_client_that_floods_holds_nobody_up_for_longer_than_a_slice(desk, monk
         here.jobs.cancel(id)
 
 
+def test_a_render_stands_back_for_who_waits_in_front_of_a_screen_but_not_for_ever(desk, monkeypatch):
+    monkeypatch.setattr(jobs_module, "LONGEST_WAY_S", 0.3)
+    busy = threading.Event()
+    busy.set()
+    here = desk(step_s=0.001, give_way=busy.is_set)
+    id = here.submit(frames="1-2000")
+    here.wait(id, JobState.RUNNING)
+    assert here.drawn["a"] == [], "it has not begun"
+    here.until(lambda: len(here.drawn["a"]) > 5)
+    assert not JobState(here.jobs.show(id).state).final, "and rests again and again"
+    busy.clear()
+    here.jobs.cancel(id)
+    assert here.wait(id).state == JobState.CANCELLED
+
+
 def test_the_same_submission_from_many_threads_is_one_job(desk):
     here = desk()
     ids: list[str] = []

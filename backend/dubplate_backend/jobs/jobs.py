@@ -41,6 +41,8 @@ MAX_REMEMBERED = 1000
 LISTED_BYTES = MAX_HEADER_BYTES // 2  # of a list's states as text, so that it fits a header with room to spare
 PROGRESS_INTERVAL_S = 0.05  # closer steps of one stage are not told, the last one always is
 SLICE_S = 4.0  # a client waits no longer for its turn than this and a batch; a new slice costs about 0.1 s of checks
+LONGEST_WAY_S = 1.0  # a render rests for previews so long, and then works for as long whatever is asked
+WAY_STEP_S = 0.01
 
 log = logging.getLogger("dubplate.server")
 
@@ -61,9 +63,17 @@ class Jobs:
     """
 
     def __init__(
-        self, prepare: Prepare, publish: Callable[[Message], None], journal: Journal, *, go_on: bool = True
+        self,
+        prepare: Prepare,
+        publish: Callable[[Message], None],
+        journal: Journal,
+        *,
+        go_on: bool = True,
+        give_way: Callable[[], bool] = lambda: False,
     ) -> None:
         """prepare: checks a request, raising what is wrong with it.  publish: tells listeners.
+
+        give_way: whether somebody waits for the device in front of a screen.
 
         journal: this object's from now on.  go_on: with what it holds unfinished; else that is paused, for somebody to
         resume.
@@ -79,6 +89,8 @@ class Jobs:
         self._works: dict[str, Work] = {}  # of jobs that wait or run, as far as they are prepared
         self._wishes: dict[str, _Wish] = {}
         self._turns = Turns()
+        self._give_way = give_way
+        self._goes_on_from_s = 0.0  # until then it has given way for long enough
         self._ending = False
         self._running: Job | None = None
         self._slice_started_s = self._last_beat_s = self._last_told_s = time.monotonic()
@@ -276,6 +288,7 @@ class Jobs:
 
     def _should_stop(self, job: Job) -> bool:
         """Asked by the work between its steps: cancelled, paused, the backend's end, or another's turn."""
+        self._stand_back(job)
         with self._lock:
             now_s = self._last_beat_s = time.monotonic()
             if self._ending or job.id in self._wishes:
@@ -285,6 +298,17 @@ class Jobs:
                 return True
             rivals = any(other.priority == job.priority and other.client != job.client for other in waiting)
             return rivals and now_s - self._slice_started_s > SLICE_S
+
+    def _stand_back(self, job: Job) -> None:
+        """Wait while somebody in front of a screen wants the device, at most half of the time."""
+        began_s = now_s = time.monotonic()
+        while began_s >= self._goes_on_from_s and now_s - began_s < LONGEST_WAY_S and self._give_way():
+            if self._ending or job.id in self._wishes:
+                return
+            time.sleep(WAY_STEP_S)
+            now_s = time.monotonic()
+        if now_s - began_s >= LONGEST_WAY_S:
+            self._goes_on_from_s = now_s + LONGEST_WAY_S
 
     def _run(self, job: Job) -> Message | None:
         """Work at a job, and how that ended; None where it only waits for its next turn."""

@@ -91,9 +91,14 @@ class Server:
             raise
         self._events = Events(self._context, session=session)
         self._event_log = EventLog(self._events)
+        self.previews = Previews(PreviewWork(assets, models))
         store = PlateStore(assets.state_folder / "plates", cache_bytes)
         self.jobs = Jobs(
-            partial(prepare, assets=assets, models=models, store=store), self._events.publish, journal, go_on=go_on
+            partial(prepare, assets=assets, models=models, store=store),
+            self._events.publish,
+            journal,
+            go_on=go_on,
+            give_way=lambda: self.previews.busy,
         )
         rpc = {
             Hello: self._hello,
@@ -110,7 +115,6 @@ class Server:
             control=Answering(session, control),
             listening=Answering(session, listening),
         )
-        self.previews = Previews(PreviewWork(assets, models))
         self._bulk = Bulk(self._context, self._sockets.bulk, session=session, previews=self.previews)
         self.connection = Connection(
             endpoints=dict(self._sockets.endpoints),
