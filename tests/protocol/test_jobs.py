@@ -114,14 +114,33 @@ def test_cancelling_a_job_that_is_over_changes_nothing(client):
     assert client.cancel(job).state == JobState.FAILED
 
 
-def test_jobs_end_as_cancelled_when_the_backend_ends(tmp_path, models, root):
+def test_jobs_outlive_the_backend_and_go_on_with_the_next_one(tmp_path, models, root):
     from small_backend import running
 
     with running(tmp_path, models, root) as backend, backend.connect() as client:
         jobs = [client.submit(**WORK) for _ in range(30)]
-        running_jobs = backend.server.jobs
-    states = {running_jobs.show(job).state for job in jobs}
-    assert states <= {JobState.FAILED, JobState.CANCELLED}
+    with running(tmp_path, models, root) as backend, backend.connect() as client:
+        assert [info.job for info in client.jobs()] == jobs[::-1]
+        for job in jobs:
+            with pytest.raises(InvalidInput):  # as what they are: renders of an actor without weights
+                client.wait(job, timeout=30)
+
+
+def test_a_job_is_paused_resumed_tried_again_and_given_priority_over_the_wire(client):
+    jobs = [client.submit(**WORK) for _ in range(5)]
+    with pytest.raises(InvalidInput):
+        client.wait(jobs[0], timeout=30)
+    assert client.resume(jobs[0]).state == JobState.FAILED, "only what is paused is resumed"
+    assert client.retry(jobs[0]).state == JobState.QUEUED
+    assert client.prioritise(jobs[0], 7).priority == 7 == client.show(jobs[0]).priority
+    with pytest.raises(InvalidInput, match="101"):
+        client.prioritise(jobs[0], 101)
+    for ask in (client.pause, client.resume, client.retry):
+        with pytest.raises(InvalidInput, match="no job"):
+            ask("unknown")
+    for job in jobs:
+        with pytest.raises(InvalidInput):
+            client.wait(job, timeout=30)
 
 
 def test_a_cancelled_job_raises_cancelled(client):

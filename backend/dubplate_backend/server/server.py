@@ -48,6 +48,7 @@ from dubplate_shared.messages import (
 from dubplate_shared.versions import PROTOCOL_VERSION
 
 FEATURES = ("render", "preview")
+LOOK_INTERVAL_S = 1.0  # how soon an actor that was deleted leaves the memory
 WORKER_END_S = 10.0  # a frame at draft size takes well under this on two cores
 
 log = logging.getLogger("dubplate.server")
@@ -166,7 +167,11 @@ class Server:
 
     def serve(self, keep_on: Callable[[], bool] = lambda: True) -> None:
         """Answer requests on this thread until `end` is called or `keep_on` says no."""
+        looked_s = time.monotonic()
         while not self._ending.is_set() and keep_on():
+            if time.monotonic() - looked_s > LOOK_INTERVAL_S:
+                self._models.forget_deleted()
+                looked_s = time.monotonic()
             if self._sockets.rpc.poll(POLL_MS):
                 self._requests += sum(1 for _ in answer_waiting(self._sockets.rpc, self._answering))
 
