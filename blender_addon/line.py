@@ -136,6 +136,8 @@ class Line:
                 self._take_event(envelope)
         for envelope in itertools.islice(_received(self._bulk), AT_ONCE):
             self._take_bulk(envelope)
+        if self.pictures is not None and not self.lost and (credit := self.pictures.owed()):
+            self._send(BulkCredit(credit), "")
         self._watch()
         self._keep_pinging()
 
@@ -204,8 +206,6 @@ class Line:
                 news = None
             if news is not None:
                 self.events.append(news)
-            if credit := self.pictures.owed():
-                self._send(BulkCredit(credit), "")
 
     def _take_opened(self, envelope: Envelope) -> None:
         """An answer on the bulk socket; a preview that was refused is over."""

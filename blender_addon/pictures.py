@@ -8,7 +8,8 @@ from dubplate_shared.messages import BulkOpened, Message, Picture, PictureTile, 
 from dubplate_shared.ring import Ring
 from dubplate_shared.tiles import Assembly, Pixels
 
-CREDIT_BYTES = 16 * 1024 * 1024  # that may be on their way here
+CREDIT_BYTES = 32 * 1024 * 1024  # that may be on their way here over the socket
+RING_BYTES = 96 * 1024 * 1024  # shared with a backend on this machine: three pictures of some 5 megapixels
 RETURNED_SHARE = 4  # credit goes back once so much of it, one part in, has been taken in
 
 
@@ -29,7 +30,6 @@ class Pictures:
         if isinstance(message, Picture):
             self._assembly.begin(message)
         elif isinstance(message, PictureTile):
-            self._taken += message.cost
             pixels = self._assembly.add(message)
             if pixels is not None and pixels.header.generation >= self._newest:
                 self._newest = pixels.header.generation
@@ -39,8 +39,9 @@ class Pictures:
         return None
 
     def owed(self) -> int:
-        """Credit to return now, 0 where it is too little to say."""
-        if self._taken * RETURNED_SHARE < self._granted:
+        """Credit to return now, 0 where it is too little to say and more is to come."""
+        self._taken += self._assembly.credit()
+        if self._taken * RETURNED_SHARE < self._granted and (self._assembly.owes or not self.through_memory):
             return 0
         credit, self._taken = self._taken, 0
         return credit

@@ -13,7 +13,8 @@ from dubplate_shared.message import Message
 from dubplate_shared.performance import MAX_NAME_LENGTH, Array, check_length, check_performance
 from dubplate_shared.take import TRACKED
 
-MAX_CREDIT_BYTES = 64 * 1024 * 1024  # that a client may have on their way to it
+MAX_CREDIT_BYTES = 64 * 1024 * 1024  # that a client may have on their way to it over the socket
+MAX_RING_BYTES = 512 * 1024 * 1024  # and through shared memory
 
 
 class Stage(StrEnum):
@@ -38,15 +39,20 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class BulkOpen(Message):
-    """I take pictures. credit: bytes that may be on their way to me.  ring: I may be on the same machine."""
+    """I take pictures. credit: bytes that may be on their way to me.
+
+    ring: bytes of memory that I would share with a backend on the same machine, 0 for none.
+    """
 
     TYPE: ClassVar[str] = "bulk.open"
     SOCKET: ClassVar[str] = "bulk"
     credit: int
-    ring: bool = False
+    ring: int = 0
 
     def __post_init__(self) -> None:
         _check_bytes("credit", self.credit, MAX_CREDIT_BYTES)
+        if self.ring:
+            _check_bytes("ring", self.ring, MAX_RING_BYTES)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class BulkCredit(Message):
     credit: int
 
     def __post_init__(self) -> None:
-        _check_bytes("credit", self.credit, MAX_CREDIT_BYTES)
+        _check_bytes("credit", self.credit, MAX_RING_BYTES)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ Envelope or raises ProtocolError, whatever the bytes.
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,10 @@ SOCKET_OPTIONS: Mapping[str, int] = {
 
 Array = npt.NDArray[Any]
 
+# numpy finds a dtype's name, and its other byte order, anew each time: both cost more than a small array's header.
+_NAMES: Mapping[Any, str] = types.MappingProxyType({np.dtype(name).newbyteorder("<"): name for name in DTYPES})
+_KINDS: Mapping[str, Any] = types.MappingProxyType({name: kind for kind, name in _NAMES.items()})
+
 
 class ProtocolError(DubplateError):
     """Bytes that are no message of this protocol."""
@@ -82,16 +87,19 @@ def pack(envelope: Envelope) -> list[bytes | memoryview]:
     """
     described, buffers = [], []
     for name, array in envelope.arrays.items():
-        if array.dtype.name not in DTYPES:
-            raise ProtocolError(f"Array {name!r} is {array.dtype}; the wire carries {', '.join(DTYPES)}.")
-        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
-        if plain.nbytes > MAX_BUFFER_BYTES:
+        dtype = _NAMES.get(array.dtype)
+        if dtype is None or not array.flags.c_contiguous:
+            dtype = array.dtype.name
+            if dtype not in DTYPES:
+                raise ProtocolError(f"Array {name!r} is {array.dtype}; the wire carries {', '.join(DTYPES)}.")
+            array = np.ascontiguousarray(array, dtype=_KINDS[dtype]).reshape(array.shape)
+        if array.nbytes > MAX_BUFFER_BYTES:
             raise ProtocolError(
-                f"Array {name!r} has {plain.nbytes} bytes; a buffer holds {MAX_BUFFER_BYTES}.",
+                f"Array {name!r} has {array.nbytes} bytes; a buffer holds {MAX_BUFFER_BYTES}.",
                 hint="Send a shorter range of frames.",
             )
-        described.append({"name": name, "dtype": plain.dtype.name, "shape": list(plain.shape)})
-        buffers.append(plain.reshape(-1).view(np.uint8).data if plain.size else b"")
+        described.append({"name": name, "dtype": dtype, "shape": list(array.shape)})
+        buffers.append(array.reshape(-1).view(np.uint8).data if array.size else b"")
     fields = {"type": envelope.type, "id": envelope.id, "session": envelope.session, "version": envelope.version}
     try:
         header = msgpack.packb({**fields, "body": dict(envelope.body), "arrays": described}, use_bin_type=True)
@@ -149,13 +157,11 @@ def _read_header(data: memoryview) -> dict[str, Any]:
 
     def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
         count(pairs)
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if not isinstance(key, str):
-                raise ProtocolError("A map's keys must be text.")
-            if key in found:
-                raise ProtocolError(f"The key {key[:40]!r} stands twice in one map.")
-            found[key] = value
+        found: dict[str, Any] = dict(pairs)
+        if any(type(key) is not str for key in found):
+            raise ProtocolError("A map's keys must be text.")
+        if len(found) != len(pairs):
+            raise ProtocolError("A key stands twice in one map.")
         return found
 
     def extension(*_: Any) -> Any:
@@ -219,11 +225,11 @@ def _read_array(description: Any, data: memoryview) -> tuple[str, Array]:
     name, dtype, shape = (description.get(key) for key in ("name", "dtype", "shape"))
     if not isinstance(name, str):
         raise ProtocolError("An array's name must be text.")
-    if dtype not in DTYPES:
+    kind = _KINDS.get(dtype) if isinstance(dtype, str) else None
+    if kind is None:
         raise ProtocolError(f"Array {name[:40]!r} has dtype {str(dtype)[:40]!r}; the wire carries {', '.join(DTYPES)}.")
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(_is_size(size) for size in shape):
         raise ProtocolError(f"Array {name[:40]!r} must have a shape of at most {MAX_DIMENSIONS} sizes.")
-    kind = np.dtype(dtype).newbyteorder("<")
     if math.prod(shape) * kind.itemsize != data.nbytes or data.nbytes > MAX_BUFFER_BYTES:
         raise ProtocolError(f"Array {name[:40]!r} of shape {shape} and {dtype} does not fit its {data.nbytes} bytes.")
     array = np.frombuffer(data, dtype=kind).reshape(shape) if data.nbytes else np.empty(shape, kind)

@@ -53,7 +53,7 @@ class Ring:
                 os.posix_fallocate(handle, 0, size)
             else:
                 os.ftruncate(handle, size)
-            return cls(path, mmap.mmap(handle, size))
+            return cls(path, _mapped(handle, size))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise _no_room(folder, size, error) from error
@@ -71,7 +71,7 @@ class Ring:
             raise InvalidInput(f"{path.name[:80]!r} is no ring.", hint="Tiles come over the socket then.")
         try:
             with open(path, "r+b") as file:
-                memory = mmap.mmap(file.fileno(), size)
+                memory = _mapped(file.fileno(), size)
             with suppress(OSError):  # Windows keeps a mapped file's name
                 path.unlink()
             return cls(path, memory)
@@ -98,12 +98,23 @@ class Ring:
             raise InvalidInput(f"{size} bytes at {at} lie outside the ring.", hint="Update both sides.")
         return self._bytes[at : at + size]
 
+    def lend(self, at: int, size: int) -> Bytes:
+        """As `read`, but an array of its own: once it and all views of it are gone, nobody reads there any more."""
+        self.read(at, size)
+        return np.frombuffer(self._memory, np.uint8, size, at)
+
     def close(self) -> None:
-        """Let go of the memory; views of it must be gone."""
+        """Let go of the memory; it stays for as long as somebody holds a view of it."""
         self._bytes = np.empty(0, np.uint8)
-        with suppress(BufferError):  # somebody holds a view: the memory goes with it
+        with suppress(BufferError):
             self._memory.close()
         self.path.unlink(missing_ok=True)
+
+
+def _mapped(handle: int, size: int) -> mmap.mmap:
+    """All pages at once: a fault for every 4 KiB would take as long as copying them."""
+    populate = getattr(mmap, "MAP_POPULATE", 0)
+    return mmap.mmap(handle, size, mmap.MAP_SHARED | populate) if populate else mmap.mmap(handle, size)
 
 
 def _no_room(folder: Path, size: int, error: OSError) -> OutputNotWritable:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +21,7 @@ from dubplate_shared.preview_messages import Picture, PictureTile
 from dubplate_shared.protocol import DTYPES, MAX_DIMENSIONS, ProtocolError
 from dubplate_shared.ring import Ring
 
-TILE_BYTES = 2 * 1024 * 1024  # measured: smaller ones cost messages, larger ones leave the caches
+TILE_BYTES = 4 * 1024 * 1024  # measured: smaller ones cost messages, larger ones leave the caches
 MAX_PICTURE_BYTES = 512 * 1024 * 1024  # 8K RGBA of half floats twice over
 
 Array = npt.NDArray[Any]
@@ -28,7 +30,10 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pixels:
-    """A whole picture. array: read-only, in memory that is not used again as long as anybody holds the array."""
+    """A whole picture. array: read-only, in memory that is not used again as long as anybody holds the array.
+
+    Copy what is to be kept: shared memory is used in order, so a picture that is held holds up those some way after it.
+    """
 
     header: Picture
     array: Array
@@ -42,13 +47,18 @@ def tiles_of(array: Array, size: int = TILE_BYTES) -> Iterator[tuple[int, Bytes]
 
 
 class Assembly:
-    """Puts pictures together from what comes, one at a time; one that a newer one interrupts is let go."""
+    """Puts pictures together from what comes, one at a time; one that a newer one interrupts is let go.
+
+    A picture that lies in shared memory whole stays where it is; its credit goes back once nobody holds it any more.
+    """
 
     def __init__(self, ring: Ring | None = None) -> None:
         self._ring = ring
+        self._costs: deque[tuple[int, weakref.ref[Bytes] | None]] = deque()  # in order, with what is still held
         self._buffers = _Buffers()
         self._header: Picture | None = None
         self._target: Bytes = np.empty(0, np.uint8)
+        self._target_size = 0
         self._filled = 0
 
     def begin(self, header: Picture) -> None:
@@ -61,34 +71,58 @@ class Assembly:
         if size > MAX_PICTURE_BYTES:
             raise ProtocolError(f"A picture of {size} bytes came; it may have {MAX_PICTURE_BYTES}.")
         self._target = np.empty(0, np.uint8)  # an interrupted one's memory is free again
-        self._target = self._buffers.take(size)
+        self._target_size = size
         self._header = header
 
     def add(self, tile: PictureTile) -> Pixels | None:
         """Copy a tile in; the picture once it is whole. Tiles of a picture let go are passed over.
 
-        Raises ProtocolError for a tile that is not the picture's next.
+        Raises ProtocolError for a tile that is not the picture's next, InvalidInput for one outside the ring.
         """
         header = self._header
+        if header is not None and self._lies_whole(tile, header):
+            assert self._ring is not None
+            lent = self._ring.lend(tile.at, tile.size)
+            self._costs.append((tile.cost, weakref.ref(lent)))
+            self._header = None
+            return _pixels(header, lent)
+        self._costs.append((tile.cost, None))
         if header is None or tile.number != header.number:
             return None
         end = self._filled + tile.size
-        if tile.offset != self._filled or tile.size < 1 or end > self._target.size:
+        if tile.offset == 0:
+            self._target = self._buffers.take(self._target_size)
+        if tile.offset != self._filled or tile.size < 1 or end > self._target_size:
             self._header = None
             raise ProtocolError(f"A tile of {tile.size} bytes at {tile.offset} does not go on at {self._filled}.")
         self._target[self._filled : end] = self._bytes(tile)
         self._filled = end
-        if end < self._target.size:
+        if end < self._target_size:
             return None
         self._header = None
-        array = self._target.view(header.dtype).reshape(header.shape)
-        array.flags.writeable = False
-        return Pixels(header, array)
+        return _pixels(header, self._target)
+
+    def credit(self) -> int:
+        """What has been taken in since the last call, in order."""
+        total = 0
+        while self._costs and (self._costs[0][1] is None or self._costs[0][1]() is None):
+            total += self._costs.popleft()[0]
+        return total
+
+    @property
+    def owes(self) -> bool:
+        """Whether something that came is still held."""
+        return bool(self._costs)
 
     def close(self) -> None:
         """Let go of the ring."""
         if self._ring is not None:
             self._ring.close()
+
+    def _lies_whole(self, tile: PictureTile, header: Picture) -> bool:
+        """Whether a tile is all of the picture, in shared memory."""
+        whole = tile.offset == 0 and tile.size == self._target_size
+        return self._ring is not None and tile.data is None and tile.number == header.number and whole
 
     def _bytes(self, tile: PictureTile) -> Bytes:
         if tile.data is None:
@@ -98,6 +132,12 @@ class Assembly:
         if tile.data.dtype != np.uint8 or tile.data.size != tile.size:
             raise ProtocolError(f"A tile of {tile.data.size} bytes says that it has {tile.size}.")
         return tile.data.reshape(-1)
+
+
+def _pixels(header: Picture, data: Bytes) -> Pixels:
+    array = data.view(header.dtype).reshape(header.shape)
+    array.flags.writeable = False
+    return Pixels(header, array)
 
 
 class _Buffers:

@@ -32,7 +32,7 @@ from dubplate_shared.protocol import pack
 from dubplate_shared.ring import MEMORY_FOLDER, PREFIX, SUFFIX, Ring
 from dubplate_shared.validation import to_envelope
 
-RING_BYTES = 16 * 1024 * 1024  # eight tiles: the writer is ahead of the reader by some, and they stay in the caches
+LEAST_RING_BYTES = 16 * 1024 * 1024  # less is no gain over the socket
 MOST_RINGS = 16
 MOST_STREAMS = 256
 POLL_MS = 100
@@ -155,7 +155,7 @@ class Bulk(threading.Thread):
         if old is not None:
             old.close()
         rings = sum(stream.ring is not None for stream in self._streams.values())
-        ring = _new_ring() if request.ring and rings < MOST_RINGS else None
+        ring = new_ring(request.ring) if request.ring and rings < MOST_RINGS else None
         self._streams[caller.route] = Stream(request.credit, ring)
         return _opened(self._streams[caller.route])
 
@@ -177,12 +177,15 @@ def _opened(stream: Stream) -> BulkOpened:
     return BulkOpened(stream.granted, "" if ring is None else str(ring.path), 0 if ring is None else ring.size)
 
 
-def _new_ring() -> Ring | None:
-    try:
-        return Ring.create(RING_BYTES)
-    except OutputNotWritable as error:
-        log.info("%s", error.message)
-        return None
+def new_ring(size: int) -> Ring | None:
+    """A ring of `size` bytes, or as much less as there is room for; None where that is too little."""
+    while size >= LEAST_RING_BYTES:
+        try:
+            return Ring.create(size)
+        except OutputNotWritable as error:
+            log.info("%s", error.message)
+            size //= 2
+    return None
 
 
 def remove_abandoned_rings(folder: Path = MEMORY_FOLDER) -> int:

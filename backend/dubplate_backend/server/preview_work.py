@@ -45,10 +45,11 @@ class PreviewWork:
     def stages(self, request: PreviewDraw, caller: Caller, stop: Stop) -> Iterator[Drawn]:
         """The pictures asked for, in order. A frame without a face has no crop.
 
-        Raises Cancelled soon after `stop` says so, InvalidInput, HeadModelMismatch, and what the renderer raises.
+        Raises Cancelled soon after `stop` says so, InvalidInput, NotAllowed, ConsentMissing, HeadModelMismatch, and
+        what the renderer raises.
         """
         shot = self._models.shot(self._assets.shot(request.shot))
-        actor_path = self._assets.actor(request.actor)
+        actor_path = self._assets.actor(request.actor, caller.user)
         index = shot.index(request.frame)
         settings = RenderSettings.of(request.settings)
         take = take_of(request, shot)

@@ -17,6 +17,7 @@ from dubplate_shared.ring import Ring
 from dubplate_shared.tiles import TILE_BYTES, tiles_of
 
 Array = npt.NDArray[Any]
+RING_PICTURES = 3  # that a ring holds at least if they are to lie in it whole: shown, come, and on its way
 Send = Callable[[Message], bool]  # False where the client takes nothing more just now
 
 
@@ -38,7 +39,6 @@ class Stream:
         self.ring = ring
         self._granted = ring.size if ring is not None else credit
         self._credit = self._granted
-        self._tile = min(TILE_BYTES, self._granted // 2 if ring is not None else self._granted)
         self._waiting: deque[_Outgoing | PreviewOver] = deque()
         self._unsent: Message | None = None
         self._numbers = 0
@@ -48,6 +48,11 @@ class Stream:
         """Bytes that may be on their way at once."""
         return self._granted
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to go out."""
+        return self._unsent is None and not self._waiting
+
     def put(self, header: Picture, array: Array) -> None:
         """Add a picture; its number is given here. array: not to be changed any more."""
         self._make_way(header.generation)
@@ -55,7 +60,7 @@ class Stream:
         numbered = dataclasses.replace(
             header, number=self._numbers, dtype=array.dtype.name, shape=tuple(int(size) for size in array.shape)
         )
-        self._waiting.append(_Outgoing(numbered, tiles_of(np.ascontiguousarray(array), self._tile)))
+        self._waiting.append(_Outgoing(numbered, tiles_of(np.ascontiguousarray(array), self._tile_bytes(array))))
 
     def end(self, over: PreviewOver) -> None:
         """Tell how a preview ended, once its pictures have gone out."""
@@ -82,6 +87,12 @@ class Stream:
         self._waiting.clear()
         if self.ring is not None:
             self.ring.close()
+
+    def _tile_bytes(self, array: Array) -> int:
+        """A picture goes whole where the ring holds it beside the last one and the next."""
+        if self.ring is not None and array.nbytes <= self.ring.size // RING_PICTURES:
+            return int(array.nbytes)
+        return min(TILE_BYTES, self._granted // 2) if self.ring is not None else min(TILE_BYTES, self._granted)
 
     def _next(self) -> Message | None:
         """The next message, taken from the queue; None where there is no credit for it."""

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire beside the least that could do its work: pictures against a copy in memory and against bare sockets.
+
+Every way carries the same 66 MB picture from another process into a buffer of this one.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.util import find_spec
+from statistics import median, quantiles
+from typing import Any
+
+import numpy as np
+import zmq
+
+from dubplate_backend.bench.figure import Figure, least_seconds
+from dubplate_backend.bench.stage import Stage
+from dubplate_backend.bench.wire_peers import PICTURE_SHAPE, SESSION, picture
+from dubplate_shared.connection import USER
+from dubplate_shared.messages import BulkCredit, BulkOpen, BulkOpened, Message, Ping, Pong, PreviewDraw
+from dubplate_shared.messages import Picture as PictureHeader
+from dubplate_shared.messages import PictureTile as Tile
+from dubplate_shared.protocol import SOCKET_OPTIONS, Envelope, pack, unpack
+from dubplate_shared.ring import Ring
+from dubplate_shared.tiles import TILE_BYTES, Assembly
+from dubplate_shared.validation import from_envelope, to_envelope
+
+BYTES = int(np.prod(PICTURE_SHAPE)) * 2
+GIGA = 1e9
+CREDIT_BYTES = 32 * 1024 * 1024  # as Blender's client grants
+RING_BYTES = 256 * 1024 * 1024  # three pictures and some
+OF_BARE = "of a bare PUSH/PULL (goal: 0.9)"
+PICTURES = 6  # a round
+ROUNDS = 5
+PINGS = 400
+RECEIVE_TIMEOUT_MS = 30_000
+PING_LIMIT_MS = 20.0
+KEYFRAMES = (250, 120)
+TAKES = 600  # 72 MB: more than any cache
+
+
+def wire(stage: Stage) -> Iterator[Figure]:
+    """GB/s of every way, pings while pictures come, and the cost of keyframes."""
+    rounds = 3 if stage.quick else ROUNDS
+    speed = _side_by_side({"copy": _copied(), "ring": _streamed(ring_bytes=RING_BYTES)}, rounds)
+    yield Figure("wire.memcpy", speed["copy"], "GB/s")
+    yield Figure("wire.shared_memory", speed["ring"], "GB/s", speed["ring"] / speed["copy"], "of memcpy (goal: 0.8)")
+    speed = _side_by_side({"raw": _raw(), "bare": _pushed(), "tiles": _streamed()}, rounds)
+    raw = speed["raw"]
+    yield Figure("wire.tcp.raw", raw, "GB/s")
+    yield Figure("wire.tcp.bare", speed["bare"], "GB/s", speed["bare"] / raw, "of raw TCP")
+    yield Figure("wire.tcp.tiles", speed["tiles"], "GB/s", speed["tiles"] / speed["bare"], OF_BARE)
+    keys = _Keys()
+    speed = _side_by_side({"bare": _pushed(keys), "tiles": _streamed(keys=keys)}, rounds)
+    yield Figure("wire.curve.bare", speed["bare"], "GB/s", speed["bare"] / raw, "of raw TCP")
+    yield Figure("wire.curve.tiles", speed["tiles"], "GB/s", speed["tiles"] / speed["bare"], OF_BARE)
+    if find_spec("grpc") is None:
+        print("wire.grpc: not installed (pip install 'dubplate[bench]')", file=sys.stderr)
+    else:
+        speed = _side_by_side({"call": _called()}, rounds)
+        yield Figure("wire.grpc", speed["call"], "GB/s", speed["call"] / raw, "of raw TCP")
+    yield from _pings(stage)
+    yield from _keyframes()
+
+
+# --- ways --------------------------------------------------------------------------------------------------------
+
+
+def _side_by_side(ways: Mapping[str, AbstractContextManager[Callable[[], object]]], rounds: int) -> dict[str, float]:
+    """GB/s of each way's best round. They take turns, so that other work on the machine meets them alike."""
+    best = dict.fromkeys(ways, float("inf"))
+    with ExitStack() as stack:
+        takers = {name: stack.enter_context(way) for name, way in ways.items()}
+        for _ in range(rounds):
+            for name, take in takers.items():
+                take()  # what had come while the others had their turn
+                start = time.perf_counter()
+                for _ in range(PICTURES):
+                    take()
+                best[name] = min(best[name], time.perf_counter() - start)
+    return {name: PICTURES * BYTES / seconds / GIGA for name, seconds in best.items()}
+
+
+@contextmanager
+def _copied() -> Iterator[Callable[[], object]]:
+    source, target = (picture().reshape(-1).view(np.uint8) for _ in range(2))
+    yield lambda: np.copyto(target, source)
+
+
+@contextmanager
+def _streamed(*, ring_bytes: int = 0, keys: _Keys | None = None) -> Iterator[Callable[[], object]]:
+    """Dubplate's own way: ring or tiles, credit, headers and all."""
+    secret = keys.server_secret if keys else ""
+    with _peer("stream", ring_bytes=ring_bytes, server_secret=secret) as told, _context() as context:
+        dealer = context.socket(zmq.DEALER)
+        for name, value in SOCKET_OPTIONS.items():
+            dealer.setsockopt(getattr(zmq, name), value)
+        _unlock(dealer, keys)
+        dealer.connect(told["endpoint"])
+        yield _Receiver(dealer, ring_bytes).next
+
+
+@contextmanager
+def _pushed(keys: _Keys | None = None) -> Iterator[Callable[[], object]]:
+    """The same tiles over PUSH and PULL, copied into place."""
+    secret = keys.server_secret if keys else ""
+    with _peer("push", tile_bytes=TILE_BYTES, server_secret=secret) as told, _context() as context:
+        pull = context.socket(zmq.PULL)
+        pull.setsockopt(zmq.RCVHWM, 8)
+        _unlock(pull, keys)
+        pull.connect(told["endpoint"])
+        target = np.empty(BYTES, np.uint8)
+
+        def one() -> None:
+            offset = 0
+            while offset < BYTES:
+                tile = np.frombuffer(pull.recv(copy=False), np.uint8)
+                target[offset : offset + tile.size] = tile
+                offset += tile.size
+
+        yield one
+
+
+@contextmanager
+def _raw() -> Iterator[Callable[[], object]]:
+    with _peer("raw") as told, socket.create_connection(("127.0.0.1", told["port"])) as peer:
+        target = memoryview(np.empty(BYTES, np.uint8))
+
+        def one() -> None:
+            offset = 0
+            while offset < BYTES:
+                offset += peer.recv_into(target[offset:])
+
+        yield one
+
+
+@contextmanager
+def _called() -> Iterator[Callable[[], object]]:
+    import grpc
+
+    with _peer("grpc") as told:
+        options = [("grpc.max_receive_message_length", -1)]
+        with grpc.insecure_channel(f"127.0.0.1:{told['port']}", options=options) as channel:
+            call = channel.unary_unary("/dubplate.Bench/Picture")
+            target = np.empty(BYTES, np.uint8)
+
+            def one() -> None:
+                target[:] = np.frombuffer(call(b""), np.uint8)
+
+            yield one
+
+
+class _Receiver:
+    """A client's end of the bulk socket."""
+
+    def __init__(self, dealer: zmq.Socket[bytes], ring_bytes: int = 0) -> None:
+        self._dealer = dealer
+        dealer.setsockopt(zmq.RCVTIMEO, RECEIVE_TIMEOUT_MS)
+        self.send(BulkOpen(CREDIT_BYTES, ring_bytes))
+        opened = self.receive()
+        assert isinstance(opened, BulkOpened)
+        self._granted, self._taken = opened.credit, 0
+        self._assembly = Assembly(Ring.attach(opened.ring, opened.ring_bytes) if opened.ring else None)
+
+    def send(self, message: Message) -> None:
+        self._dealer.send_multipart(pack(to_envelope(message, session=SESSION)), copy=False)
+
+    def receive(self) -> Message:
+        return from_envelope(unpack(self._dealer.recv_multipart(copy=False)))
+
+    def next(self) -> None:
+        """Take in one picture."""
+        while True:
+            message = self.receive()
+            if isinstance(message, PictureHeader):
+                self._assembly.begin(message)
+            elif isinstance(message, Tile):
+                whole = self._assembly.add(message)
+                self._taken += self._assembly.credit()
+                if self._taken * 4 >= self._granted:
+                    self.send(BulkCredit(self._taken))
+                    self._taken = 0
+                if whole is not None:
+                    return
+
+
+# --- pings and keyframes -----------------------------------------------------------------------------------------
+
+
+def _pings(stage: Stage) -> Iterator[Figure]:
+    """How long a ping takes while large pictures come over the bulk socket as fast as they can."""
+    with _peer("server") as told, _context() as context:
+
+        def dealer(name: str) -> zmq.Socket[bytes]:
+            opened = context.socket(zmq.DEALER)
+            for option, value in SOCKET_OPTIONS.items():
+                opened.setsockopt(getattr(zmq, option), value)
+            opened.setsockopt(zmq.PLAIN_USERNAME, USER.encode())
+            opened.setsockopt(zmq.PLAIN_PASSWORD, told["token"].encode())
+            opened.connect(told["endpoints"][name])
+            return opened
+
+        control = dealer("control")
+
+        def ping() -> float:
+            start = time.perf_counter()
+            control.send_multipart(pack(to_envelope(Ping(), id="p", session=SESSION)))
+            answer = from_envelope(unpack(control.recv_multipart()))
+            assert isinstance(answer, Pong)
+            time.sleep(0.002)
+            return 1e3 * (time.perf_counter() - start - 0.002)
+
+        alone = [ping() for _ in range(PINGS // 4)]
+        receiver = _Receiver(dealer("bulk"))
+        ending, taken = threading.Event(), [0]
+
+        def take() -> None:
+            while not ending.is_set():
+                taken[0] += 1
+                receiver.send(PreviewDraw(taken[0], "shot", "actor", 1))
+                receiver.next()
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        start = time.perf_counter()
+        loaded = [ping() for _ in range(PINGS // 4 if stage.quick else PINGS)]
+        rate = taken[0] * BYTES / (time.perf_counter() - start) / GIGA
+        ending.set()
+        taking.join()
+        yield Figure("wire.ping.alone.median", median(alone), "ms")
+        yield Figure("wire.ping.loaded.median", median(loaded), "ms")
+        p99 = quantiles(loaded, n=100)[-1]
+        yield Figure("wire.ping.loaded.p99", p99, "ms", p99 / PING_LIMIT_MS, "of the limit, 20 ms")
+        yield Figure("wire.ping.load", rate, "GB/s")
+
+
+def _keyframes() -> Iterator[Figure]:
+    """Keyframes of 250 frames packed and unpacked, beside copying them. Takes in memory, too many for the caches."""
+    random = np.random.default_rng(2)
+    takes = [random.random(KEYFRAMES, np.float32) for _ in range(TAKES)]
+    target = np.empty_like(takes[0])
+    sent = [Envelope("job.submit", "1", SESSION, body={"take": "edit"}, arrays={"curves": take}) for take in takes]
+
+    def each(work: Callable[[Any], object], items: list[Any]) -> float:
+        return 1e6 * least_seconds(lambda: [work(item) for item in items]) / len(items)
+
+    copy = each(lambda take: np.copyto(target, take), takes)
+    hot = each(lambda _: np.copyto(target, takes[0]), takes)
+    message = each(lambda envelope: unpack(pack(envelope)), sent)
+    yield Figure("wire.keyframes.memcpy", copy, "us")
+    yield Figure("wire.keyframes.memcpy.in_cache", hot, "us")
+    yield Figure("wire.keyframes.message", message, "us", message / copy, "times memcpy (goal: 2)")
+
+
+# --- the other process -------------------------------------------------------------------------------------------
+
+
+class _Keys:
+    """Of both sides, for this run."""
+
+    def __init__(self) -> None:
+        (public, secret), (own_public, own_secret) = zmq.curve_keypair(), zmq.curve_keypair()
+        self.server_public, self.server_secret = public, secret.decode()
+        self.public, self.secret = own_public, own_secret
+
+
+def _unlock(socket: zmq.Socket[bytes], keys: _Keys | None) -> None:
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server_public)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+
+
+@contextmanager
+def _context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy(linger=0)
+
+
+@contextmanager
+def _peer(way: str, **parameters: object) -> Iterator[dict[str, Any]]:
+    """The other process, and what it tells of itself."""
+    command = [sys.executable, "-m", "dubplate_backend.bench.wire_peers", way, json.dumps(parameters)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

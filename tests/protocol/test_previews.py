@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Previews over real sockets and real shared memory: the crop first, the newest wins, and a cancel is heeded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_backend import Backend, running
+
+from blender_addon.client import Client
+from blender_addon.line import Line
+from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.server.models import Models
+from dubplate_shared.errors import InvalidInput
+from dubplate_shared.messages import JobProgress, Outcome, PreviewOver, Stage
+from dubplate_shared.ring import MEMORY_FOLDER, PREFIX
+from dubplate_shared.shot import Shot
+from dubplate_shared.tiles import Pixels
+
+WORK = {"shot": "small.dubshot", "actor": "small.dubactor"}
+PLAIN = {"background_test": False}
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory, models: Models, studio: Path) -> Iterator[Backend]:
+    with running(tmp_path_factory.mktemp("previews"), models, studio) as backend:
+        yield backend
+
+
+@pytest.fixture(params=["memory", "socket"])
+def client(request: pytest.FixtureRequest, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """Pictures come through shared memory, or in tiles over the socket as from another machine."""
+    if request.param == "socket":
+        monkeypatch.setattr("dubplate_shared.ring.Ring.attach", no_such_memory)
+    with backend.connect() as client:
+        yield client
+
+
+def no_such_memory(path: object, size: int) -> None:
+    """What attaching says on any other machine."""
+    raise InvalidInput(f"The ring {path} cannot be reached.", hint="Tiles come over the socket then.")
+
+
+def until_over(client: Client, generation: int, timeout_s: float = 60.0) -> tuple[list[Pixels], list[PreviewOver]]:
+    """All pictures and endings up to the end of `generation`."""
+    pictures: list[Pixels] = []
+    endings: list[PreviewOver] = []
+    deadline_s = time.monotonic() + timeout_s
+    while not any(over.generation == generation for over in endings):
+        assert time.monotonic() < deadline_s, f"preview {generation} has no end"
+        for event in client.poll(50):
+            if isinstance(event, Pixels):
+                pictures.append(event)
+            elif isinstance(event, PreviewOver):
+                endings.append(event)
+    return pictures, endings
+
+
+def test_the_crop_comes_first_and_the_composite_is_the_plate_with_the_crop_in_it(client, studio, backend):
+    shot = Shot.load(studio / "small.dubshot")
+    generation = client.preview(**WORK, frame=1005, upto=Stage.PLATE, settings=PLAIN)
+    (crop, plate), (over,) = until_over(client, generation)
+    assert (over.generation, over.outcome) == (generation, Outcome.DRAWN)
+    assert (crop.header.stage, plate.header.stage) == (Stage.CROP, Stage.PLATE)
+    assert crop.array.shape[2] == 4 and crop.array.dtype == np.float16
+    assert plate.array.shape == (shot.info.height, shot.info.width, 3)
+    assert np.allclose(crop.header.matrix, shot.crop[4].reshape(-1))
+    around, _ = until_over(client, client.preview(**WORK, frame=1005, upto=Stage.COMPOSITE, settings=PLAIN))
+    header, box = around[1].header, around[1].array
+    whole = plate.array[header.y : header.y + box.shape[0], header.x : header.x + box.shape[1]]
+    assert np.abs(whole.astype(float) - box.astype(float)).max() < 0.02
+    with ShotPlates(shot) as plates:
+        filmed = plates.net(1005)
+    changed = np.abs(plate.array.astype(float) - filmed).max(axis=-1) > 0.05
+    assert changed.any() and not changed.all(), "the face was redrawn, and nothing else"
+
+
+def test_curves_that_are_sent_are_what_is_drawn(client, studio):
+    shot = Shot.load(studio / "small.dubshot")
+    wide = shot.track.jaw + np.float32([0.3, 0, 0])
+    first, _ = until_over(client, client.preview(**WORK, frame=1005))
+    edit, _ = until_over(
+        client, client.preview(**WORK, frame=1005, take="edit", expression=shot.track.expression, jaw=wide)
+    )
+    again, _ = until_over(client, client.preview(**WORK, frame=1005))
+    assert not np.array_equal(first[0].array, edit[0].array) and np.array_equal(first[0].array, again[0].array)
+    assert not first[0].array.flags.writeable
+
+
+def test_the_newest_edit_wins_and_generations_never_go_backwards(client):
+    asked = [client.preview(**WORK, frame=1001 + index % 10) for index in range(60)]
+    pictures, endings = until_over(client, asked[-1])
+    shown = [picture.header.generation for picture in pictures]
+    assert shown == sorted(shown) and shown[-1] == asked[-1]
+    assert len(shown) < 30, "most were superseded before they began"
+    assert sorted(over.generation for over in endings) == asked, "each ends once"
+    assert {over.outcome for over in endings} == {Outcome.DRAWN, Outcome.SUPERSEDED}
+    assert endings[-1].outcome == Outcome.DRAWN
+
+
+def test_a_cancel_is_heeded_within_250_ms_wherever_the_preview_is(client, backend, studio):
+    until_over(client, client.preview(**WORK, frame=1005, upto=Stage.COMPOSITE, settings=PLAIN))
+    for delay_s in (0.0, 0.01, 0.02, 0.04, 0.08):
+        generation = client.preview(**WORK, frame=1006, upto=Stage.PLATE, settings=PLAIN)
+        deadline_s = time.monotonic() + delay_s
+        while time.monotonic() < deadline_s:
+            time.sleep(0.001)
+        client.cancel_preview()
+        started_s = time.monotonic()
+        _, endings = until_over(client, generation)
+        assert time.monotonic() - started_s < 0.25
+        assert endings[-1].outcome in (Outcome.CANCELLED, Outcome.DRAWN)
+
+
+def test_what_cannot_be_drawn_says_why_and_the_next_one_is_drawn(client):
+    for changes, words in (
+        ({"frame": 5000}, "5000"),
+        ({"shot": "none.dubshot"}, "none.dubshot"),
+        ({"actor": "../small.dubactor"}, "no actor id"),
+        ({"settings": {"mood": True}}, "mood"),
+    ):
+        _, endings = until_over(client, client.preview(**{**WORK, "frame": 1001} | changes))
+        assert endings[-1].outcome == Outcome.FAILED and words in endings[-1].error.detail and endings[-1].error.hint
+    pictures, endings = until_over(client, client.preview(**WORK, frame=1001))
+    assert len(pictures) == 1 and endings[-1].outcome == Outcome.DRAWN
+
+
+def test_a_frame_without_a_face_is_the_plate_as_it_is(client, studio):
+    pictures, endings = until_over(client, client.preview(**WORK, frame=1012, upto=Stage.PLATE))
+    assert [picture.header.stage for picture in pictures] == [Stage.PLATE]
+    assert endings[-1].outcome == Outcome.DRAWN
+
+
+def test_news_of_jobs_comes_while_previews_do(client):
+    job = client.submit(**WORK, frames="1001-1003", output="beside", settings={"preview": False})
+    shown, steps = 0, 0
+    done = False
+    while not done:
+        until_over_generation = client.preview(**WORK, frame=1004)
+        deadline_s = time.monotonic() + 60
+        over = False
+        while not over and time.monotonic() < deadline_s:
+            for event in client.poll(20):
+                over |= isinstance(event, PreviewOver) and event.generation == until_over_generation
+                shown += isinstance(event, Pixels)
+                steps += isinstance(event, JobProgress) and event.job == job
+        done = client.show(job).state == "finished"
+    assert shown and steps
+
+
+def test_no_memory_stays_when_clients_and_backend_are_gone(tmp_path, models, studio):
+    if not MEMORY_FOLDER.is_dir():
+        pytest.skip("this system has no folder in memory")
+    before = set(MEMORY_FOLDER.glob(f"{PREFIX}*"))
+    with running(tmp_path, models, studio) as backend, backend.connect() as client:
+        until_over(client, client.preview(**WORK, frame=1001))
+        assert isinstance(client._line, Line) and client._line.pictures.through_memory
+        assert set(MEMORY_FOLDER.glob(f"{PREFIX}*")) == before, "its name goes as soon as both sides have it"
