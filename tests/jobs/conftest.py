@@ -31,10 +31,17 @@ class Writing:
     drawn: list[int]
 
     def run(
-        self, *, known: Mapping[int, WrittenPlate], progress: ProgressCallback, written: Callable, stop: Stop
+        self,
+        *,
+        known: Mapping[int, WrittenPlate],
+        progress: ProgressCallback,
+        written: Callable,
+        stop: Stop,
+        rest: Stop,
     ) -> Finished:
         for done, frame in enumerate(self.frames, start=1):
             check(stop)
+            check(rest)
             path = self.folder / f"{frame}.txt"
             if not path.exists():
                 time.sleep(self.step_s)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from dubplate_shared.error_info import ErrorInfo
+from dubplate_shared.files import sha256_arrays
 from dubplate_shared.frames import format_frames
 from dubplate_shared.job_messages import JobInfo, JobState, JobSubmit
 from dubplate_shared.progress import Progress, ProgressCallback, Stop
@@ -41,11 +42,12 @@ class Work(Protocol):
     frames: tuple[int, ...]
 
     def run(
-        self, *, known: Mapping[int, WrittenPlate], progress: ProgressCallback, written: Written, stop: Stop
+        self, *, known: Mapping[int, WrittenPlate], progress: ProgressCallback, written: Written, stop: Stop, rest: Stop
     ) -> Finished:
         """Do it, telling of plates as they stand on disk.  known: those that an earlier run told of.
 
-        Raises Cancelled where `stop` says so, and whatever is wrong.
+        stop: at once.  rest: where nothing that was begun is lost by it.
+        Raises Cancelled where either says so, and whatever is wrong.
         """
         ...
 
@@ -95,3 +97,10 @@ class Job:
             manifest=self.manifest,
             stages={name: round(seconds, 3) for name, seconds in self.stages.items()},
         )
+
+
+def hash_work(request: JobSubmit) -> str:
+    """What tells one work from another: all of a request but its key and priority."""
+    arrays = {name: getattr(request, name) for name in ("expression", "jaw", "eyes")}
+    words = replace(request, key="-", priority=0, expression=None, jaw=None, eyes=None)
+    return f"{words!r} {sha256_arrays({name: array for name, array in arrays.items() if array is not None})}"

@@ -15,12 +15,11 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-from dubplate_backend.jobs.job import Job, Work, WrittenPlate
+from dubplate_backend.jobs.job import Job, Work, WrittenPlate, hash_work
 from dubplate_backend.jobs.journal import Journal
 from dubplate_backend.jobs.turns import Turns
 from dubplate_shared.error_info import ErrorInfo, QueueFull
 from dubplate_shared.errors import Cancelled, DubplateError, InvalidInput, NotAllowed, OutputNotWritable
-from dubplate_shared.files import sha256_arrays
 from dubplate_shared.job_messages import (
     JobCancelled,
     JobFailed,
@@ -124,7 +123,7 @@ class Jobs:
         user: whose access counts.  client: who takes turns with others.
         Raises InvalidInput, NotAllowed, QueueFull, OutputNotWritable, and what else is wrong with it.
         """
-        work_hash = _hash_work(request)
+        work_hash = hash_work(request)
         with self._submitting:
             known = self._known(request, work_hash, user)
             if known is not None:
@@ -287,12 +286,16 @@ class Jobs:
         return [job for job in self._jobs.values() if job.state == JobState.QUEUED]
 
     def _should_stop(self, job: Job) -> bool:
-        """Asked by the work between its steps: cancelled, paused, the backend's end, or another's turn."""
+        """Asked by the work between its steps: cancelled, paused, or the backend's end."""
         self._stand_back(job)
         with self._lock:
+            self._last_beat_s = time.monotonic()
+            return self._ending or job.id in self._wishes
+
+    def _should_rest(self, job: Job) -> bool:
+        """Asked by the work where it may leave off: is it another's turn?"""
+        with self._lock:
             now_s = self._last_beat_s = time.monotonic()
-            if self._ending or job.id in self._wishes:
-                return True
             waiting = self._waiting()
             if any(other.priority > job.priority for other in waiting):
                 return True
@@ -321,6 +324,7 @@ class Jobs:
                 progress=lambda progress: self._progress(job, progress),
                 written=lambda plates: self._written(job, plates),
                 stop=lambda: self._should_stop(job),
+                rest=lambda: self._should_rest(job),
             )
         except Cancelled:
             return self._interrupted(job)
@@ -390,9 +394,3 @@ def _facts(job: Job, error: ErrorInfo | None) -> dict[str, object]:
     if error is not None:
         return {"code": error.code}
     return {f"{name}_s": round(seconds, 3) for name, seconds in job.stages.items()}
-
-
-def _hash_work(request: JobSubmit) -> str:
-    arrays = {name: getattr(request, name) for name in ("expression", "jaw", "eyes")}
-    words = dataclasses.replace(request, key="-", priority=0, expression=None, jaw=None, eyes=None)
-    return f"{words!r} {sha256_arrays({name: array for name, array in arrays.items() if array is not None})}"

@@ -39,7 +39,7 @@ from dubplate_backend.rendering.settings import RenderSettings
 from dubplate_backend.rendering.stage_times import StageTimes
 from dubplate_shared import __version__
 from dubplate_shared.actor import ActorInfo
-from dubplate_shared.errors import FramesFailed, InvalidInput, OutputNotWritable
+from dubplate_shared.errors import Cancelled, FramesFailed, InvalidInput, OutputNotWritable
 from dubplate_shared.files import sha256_file
 from dubplate_shared.frames import format_frames
 from dubplate_shared.plate_names import plate_path, version_folder
@@ -76,6 +76,7 @@ def render_shot(
     version: int = 1,
     progress: ProgressCallback = silent,
     stop: Stop = never,
+    rest: Stop = never,
     settings: RenderSettings | Mapping[str, Any] | None = None,
     written: PlatesWritten | None = None,
     renderer: Renderer | None = None,
@@ -83,8 +84,9 @@ def render_shot(
 ) -> RenderReport:
     """Render frames of a take to OUT/v001/NAME_dub_v001.####.exr, with manifest.json and preview.mp4 beside them.
 
-    frames: numbers within the shot.  written: told of plates as they stand on disk.  renderer: the actor's, where it is
-    loaded already.  reuse: what earlier renders have left.
+    frames: numbers within the shot.  stop: end before the next frame.  rest: end before the next batch, with all that
+    was drawn finished, so that nothing is drawn twice when it goes on.  written: told of plates as they stand on disk.
+    renderer: the actor's, where it is loaded already.  reuse: what earlier renders have left.
     Raises InvalidInput (frames outside the shot, plates missing), HeadModelMismatch, OutputNotWritable, OutOfMemory,
     Cancelled, and FramesFailed where some frames could not be drawn or composited; all others are valid then.
     """
@@ -102,7 +104,7 @@ def render_shot(
         check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
         run = _Run(
             shot, take, Path(actor_path), ActorInfo.load(actor_path), head, renderer, plates, segmenter, plan,
-            Path(out), version, settings, progress, stop, written or (lambda plates: None), reuse, times,
+            Path(out), version, settings, progress, stop, rest, written or (lambda plates: None), reuse, times,
         )  # fmt: skip
         try:
             run.plates_of_plan()
@@ -160,6 +162,7 @@ class _Run:
     settings: RenderSettings
     progress: ProgressCallback
     stop: Stop
+    rest: Stop
     written: PlatesWritten
     reuse: Reuse
     times: StageTimes
@@ -181,6 +184,7 @@ class _Run:
         patience = MemoryPatience(self.renderer.preset.batch_windows)
         while left := self._left(self.plan.to_draw):
             wanted = left[:1] if patience.alone else left
+            check(self.rest)
             try:
                 self._finish_all((drawn.frame, drawn) for drawn in self._drawn(wanted))
                 patience.went_well()
@@ -200,7 +204,7 @@ class _Run:
     def _take_stored(self) -> None:
         """Copy the plates that the store has; those that prove damaged are drawn like the others."""
         for frame in sorted(self.plan.stored):
-            check(self.stop)
+            check(self._stop_or_rest)
             assert self.reuse.store is not None
             with self.times.stage("reusing"):
                 record = self.reuse.store.take(self.plan.keys[frame], self._path(frame))
@@ -209,14 +213,21 @@ class _Run:
                 self._stands(frame, record)
 
     def _drawn(self, frames: Sequence[int]) -> Iterator[RenderedFrame]:
-        """As the renderer yields them; the time is what is waited for it."""
-        drawn = self.renderer.render(self.shot, self.take, frames, self._net, self.stop)
+        """As the renderer yields them, up to a rest; the time is what is waited for it."""
+        drawn = self.renderer.render(self.shot, self.take, frames, self._net, self._stop_or_rest)
         while True:
-            with self.times.stage("drawing"):
-                frame = next(drawn, None)
+            try:
+                with self.times.stage("drawing"):
+                    frame = next(drawn, None)
+            except Cancelled:
+                check(self.stop)
+                return
             if frame is None:
                 return
             yield frame
+
+    def _stop_or_rest(self) -> bool:
+        return self.stop() or self.rest()
 
     def _finish_all(self, frames: Iterator[tuple[int, RenderedFrame | None]]) -> None:
         """Composite and write frames as they come, in a few threads; a frame that cannot be composited fails alone."""

@@ -46,11 +46,11 @@ class RenderWork:
     settings: RenderSettings
 
     def run(
-        self, *, known: Mapping[int, WrittenPlate], progress: ProgressCallback, written: Told, stop: Stop
+        self, *, known: Mapping[int, WrittenPlate], progress: ProgressCallback, written: Told, stop: Stop, rest: Stop
     ) -> Finished:
         """Render, telling of plates as they stand on disk.  known: those that an earlier run told of.
 
-        Raises Cancelled where `stop` says so, OutOfMemory, ConsentMissing, else what render_shot raises.
+        Raises Cancelled where `stop` or `rest` say so, OutOfMemory, ConsentMissing, else what render_shot raises.
         """
         folder = self._beneath_root(version_folder(self.out, self.version))
 
@@ -70,6 +70,7 @@ class RenderWork:
                 version=self.version,
                 progress=progress,
                 stop=stop,
+                rest=rest,
                 settings=self.settings,
                 written=tell,
                 reuse=Reuse(self.models.hashes, self.store, told),
