@@ -66,6 +66,7 @@ __all__ = ["BackendProcess", "Client", "start_backend"]
 
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 60.0
+STUCK_AFTER_S = 2.0  # with the pings' interval, said within 3 s
 ENDINGS = (JobFinished, JobFailed, JobCancelled)
 
 Reply = TypeVar("Reply", bound=Message)
@@ -124,6 +125,12 @@ class Client:
         """False while it answers no ping though its process lives: busy inside native code, or stuck."""
         return self._line.responsive
 
+    @property
+    def stuck(self) -> bool:
+        """True while it answers and its job gives no sign of life: no progress, and no use of the processor."""
+        beat = self._line.beat
+        return beat is not None and beat.still_s is not None and beat.still_s >= STUCK_AFTER_S
+
     # --- asking ------------------------------------------------------------------------------------------------
 
     def load_shot(self, shot: str) -> ShotLoaded:
@@ -177,6 +184,13 @@ class Client:
         if not _at_rest(info):  # a job known by its key may be over: no news of it will come
             self._watched.add(info.job)
         return info.job
+
+    def watch(self, job: str) -> JobInfo:
+        """Hear of a job that another connection submitted, from where it stands. Raises InvalidInput, BackendLost."""
+        info = self.show(job)
+        self._watched.add(job)
+        self._line.missed = True  # `poll` tells what has happened since
+        return info
 
     def show(self, job: str) -> JobInfo:
         """A job's state. Raises InvalidInput, BackendLost."""

@@ -141,7 +141,7 @@ def _tick() -> float | None:
         return _look()
     except DubplateError as error:
         show_error(error)
-        return IDLE_INTERVAL_S if session().hello is not None else None
+        return IDLE_INTERVAL_S if session().hello is not None or session().starting else None
     finally:
         _redraw()
 

@@ -37,7 +37,7 @@ def _draw_connection(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
     session = monitor.session()
     row = layout.row()
     if session.hello is not None:
-        state = "Connected" if session.responsive else "Busy"
+        state = "Stuck" if session.stuck else "Connected" if session.responsive else "Busy"
         row.label(text=f"{state}: {session.hello.device}, {session.hello.version}", icon="LINKED")
         row.operator(operators.DUBPLATE_OT_disconnect.bl_idname, text="", icon="X")
     elif session.starting:

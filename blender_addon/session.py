@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The add-on's one conversation with a backend: no bpy, no threads; looked at from a timer, or waited for in batch."""
+"""The add-on's one conversation with a backend: no bpy, no threads; looked at from a timer, or waited for in batch.
+
+A job outlives the conversation: where the connection breaks in the middle of one, a backend of our own is started again
+and goes on with it, and somebody else's is asked again for a while.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +20,10 @@ from .backend_process import BackendProcess, start_backend
 from .client import Client, over
 
 _CLIENT_NAME = "dubplate blender"
+_LOST_STOP_TIMEOUT_S = 0.2  # one that no longer answers is not waited for
+_MOST_RESTARTS = 3  # of one backend: what kills it more often is no accident
+_ASK_AGAIN_FOR_S = 60.0  # a backend that is not ours
+_ASK_TIMEOUT_S = 0.3  # at each look of a timer
 _STOP_TIMEOUT_S = 5.0  # closing Blender waits no longer; plates are written whole or not at all
 
 
@@ -55,6 +64,10 @@ class Session:
         self.job = ""
         self._client: Client | None = None
         self._backend: BackendProcess | None = None
+        self._environment: Environment | None = None  # of our own backend
+        self._restarts = 0
+        self._connection_file: Path | None = None  # of a backend that is not ours
+        self._given_up_s = 0.0  # when to stop asking for it
 
     @property
     def hello(self) -> HelloAck | None:
@@ -67,14 +80,20 @@ class Session:
         return self._client is not None and self._client.responsive
 
     @property
+    def stuck(self) -> bool:
+        """True while our backend answers and its job gives no sign of life."""
+        return self._client is not None and self._client.stuck
+
+    @property
     def starting(self) -> bool:
-        """A backend of ours was started and does not answer yet."""
-        return self._backend is not None and self._client is None
+        """A backend of ours was started and does not answer yet, or one that was lost in a job is asked for again."""
+        return self._client is None and (self._backend is not None or self._connection_file is not None)
 
     def connect(self, connection_file: Path | str) -> None:
         """Reach a running backend by its connection file. Raises BackendUnreachable, ProtocolMismatch, InvalidInput."""
         self.close()
         self._client = Client.connect(connection_file, name=_CLIENT_NAME)
+        self._connection_file = Path(connection_file)
 
     def start(self, environment: Environment) -> None:
         """Start a backend of our own. It answers seconds later: see try_connect and wait_until_connected.
@@ -87,31 +106,57 @@ class Session:
                 f"{environment.python} is no Python.",
                 hint="Set the Python of Dubplate's environment in the add-on's preferences, such as .venv/bin/python.",
             )
+        self._environment, self._restarts = environment, 0
+        # What an earlier crash has left waits for the artist: `dubplate jobs resume`, or render again.
+        self._start(environment, resume=False)
+
+    def _start(self, environment: Environment, *, resume: bool) -> None:
         self._backend = start_backend(
             environment.python,
             roots=environment.roots,
             output_root=environment.output_root,
             head=environment.head or None,
             wait=0,
-            resume=False,  # what a crash has left waits for the artist: `dubplate jobs resume`, or render again
+            resume=resume,
         )
 
     def try_connect(self) -> bool:
-        """Connect to the backend that was started if it is ready, without waiting. Raises BackendUnreachable."""
-        if self._client is None and self._backend is not None:
+        """Connect to the backend that was started if it is ready, or to the one that was lost if it is back, without
+        waiting. A job goes on being ours. Raises BackendUnreachable, InvalidInput where the job is not known there.
+        """
+        if self._client is None and self.starting:
             try:
-                if self._backend.ready():
-                    self._client = Client.connect(self._backend.connection_file, name=_CLIENT_NAME)
+                self._client = self._reached()
             except BackendUnreachable:
+                if self._backend is None and time.monotonic() < self._given_up_s:
+                    return False
                 self.close()
                 raise
+            if self._client is not None and self.job:
+                self._watch_again(self._client)
         return self._client is not None
 
+    def _reached(self) -> Client | None:
+        if self._backend is not None:
+            if self._backend.ready():
+                return Client.connect(self._backend.connection_file, name=_CLIENT_NAME)
+        elif self._connection_file is not None:
+            return Client.connect(self._connection_file, _ASK_TIMEOUT_S, name=_CLIENT_NAME)
+        return None
+
+    def _watch_again(self, client: Client) -> None:
+        try:
+            client.watch(self.job)
+        except InvalidInput:
+            self.job = ""
+            raise
+
     def wait_until_connected(self) -> None:
-        """Block until the backend that was started answers. Raises BackendUnreachable."""
+        """Block until the backend that was started, or lost, answers. Raises BackendUnreachable."""
         if self._backend is not None and self._client is None:
             self._backend.wait()
-            self.try_connect()
+        while self.starting and not self.try_connect():
+            time.sleep(_ASK_TIMEOUT_S)
 
     def serves(self, request: RenderRequest) -> bool:
         """False where our own backend was started for other folders: start it anew. Others' are asked, and tell."""
@@ -139,24 +184,54 @@ class Session:
         return self.job
 
     def poll(self) -> list[Message]:
-        """News since the last call, without waiting. Raises BackendLost, and is disconnected then."""
+        """News since the last call, without waiting.
+
+        Raises BackendLost; in the middle of a job `starting` says that it is looked for, else we are disconnected.
+        """
         if self._client is None:
             return []
         try:
             events = self._client.poll()
         except BackendLost:
-            self.close()
+            self._recover()
             raise
         if any(ends(event, self.job) for event in events):
             self.job = ""
         return events
 
     def wait(self, on_event: Callable[[Message], None]) -> JobInfo:
-        """Block until our job is over. Raises what it failed with, Cancelled, BackendLost."""
+        """Block until our job is over, also where its backend is lost meanwhile and comes back.
+
+        Raises what the job failed with, Cancelled, BackendLost, BackendUnreachable.
+        """
         try:
-            return self._require().wait(self.job, on_event)
+            while True:
+                try:
+                    return self._require().wait(self.job, on_event)
+                except BackendLost:
+                    if not self._recover():
+                        raise
+                    self.wait_until_connected()
         finally:
             self.job = ""
+
+    def _recover(self) -> bool:
+        """After the connection broke: start our backend again, or ask for the other. False where nothing is at stake,
+        or it has been tried too often; we are disconnected then.
+        """
+        own = self._backend is not None
+        if not self.job or (own and self._restarts >= _MOST_RESTARTS):
+            self.close()
+            return False
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._backend is not None and self._environment is not None:
+            self._backend.stop(_LOST_STOP_TIMEOUT_S)
+            self._restarts += 1
+            self._start(self._environment, resume=True)
+        self._given_up_s = time.monotonic() + _ASK_AGAIN_FOR_S
+        return True
 
     def cancel(self) -> None:
         """Ask our job to stop; its event tells when it has."""
@@ -172,6 +247,7 @@ class Session:
         if self._backend is not None:
             self._backend.stop(_STOP_TIMEOUT_S)
             self._backend = None
+        self._environment = self._connection_file = None
 
     def _require(self) -> Client:
         if self._client is None:

@@ -157,7 +157,10 @@ class ActorLoaded(Message):
 
 @dataclass(frozen=True)
 class Pong(Message):
-    """I am here. job: what runs, or "".  progress_age_s: since its last step.  sequence: the last event's number."""
+    """I am here. job: what runs, or "".  progress_age_s: since its last step.  sequence: the last event's number.
+
+    still_s: for how long it has neither gone forward nor used the processor.
+    """
 
     TYPE: ClassVar[str] = "pong"
     SOCKET: ClassVar[str] = "control"
@@ -166,6 +169,7 @@ class Pong(Message):
     progress_age_s: float | None = None
     queued: int = 0
     sequence: int = 0
+    still_s: float | None = None
 
 
 @dataclass(frozen=True)

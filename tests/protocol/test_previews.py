@@ -31,10 +31,10 @@ def backend(tmp_path_factory: pytest.TempPathFactory, models: Models, studio: Pa
         yield backend
 
 
-@pytest.fixture(params=["memory", "socket"])
+@pytest.fixture
 def client(request: pytest.FixtureRequest, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """Pictures come through shared memory, or in tiles over the socket as from another machine."""
-    if request.param == "socket":
+    """Pictures come through shared memory, or as from another machine in tiles over the socket."""
+    if getattr(request, "param", "memory") == "socket":
         monkeypatch.setattr("dubplate_shared.ring.Ring.attach", no_such_memory)
     with backend.connect() as client:
         yield client
@@ -43,6 +43,9 @@ def client(request: pytest.FixtureRequest, backend: Backend, monkeypatch: pytest
 def no_such_memory(path: object, size: int) -> None:
     """What attaching says on any other machine."""
     raise InvalidInput(f"The ring {path} cannot be reached.", hint="Tiles come over the socket then.")
+
+
+both_ways = pytest.mark.parametrize("client", ["memory", "socket"], indirect=True)
 
 
 def until_over(client: Client, generation: int, timeout_s: float = 60.0) -> tuple[list[Pixels], list[PreviewOver]]:
@@ -60,6 +63,7 @@ def until_over(client: Client, generation: int, timeout_s: float = 60.0) -> tupl
     return pictures, endings
 
 
+@both_ways
 def test_the_crop_comes_first_and_the_composite_is_the_plate_with_the_crop_in_it(client, studio, backend):
     shot = Shot.load(studio / "small.dubshot")
     generation = client.preview(**WORK, frame=1005, upto=Stage.PLATE, settings=PLAIN)
@@ -91,6 +95,7 @@ def test_curves_that_are_sent_are_what_is_drawn(client, studio):
     assert not first[0].array.flags.writeable
 
 
+@both_ways
 def test_the_newest_edit_wins_and_generations_never_go_backwards(client):
     asked = [client.preview(**WORK, frame=1001 + index % 10) for index in range(60)]
     pictures, endings = until_over(client, asked[-1])

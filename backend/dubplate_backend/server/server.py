@@ -26,6 +26,7 @@ from dubplate_backend.server.connection import LOOPBACK, listen
 from dubplate_backend.server.control import Control
 from dubplate_backend.server.events import EventLog, Events
 from dubplate_backend.server.job_requests import on_control, on_rpc
+from dubplate_backend.server.life import Life
 from dubplate_backend.server.models import Models
 from dubplate_backend.server.preview_work import PreviewWork
 from dubplate_backend.server.previews import Previews
@@ -125,6 +126,7 @@ class Server:
             started=time.time(),
             server_key="" if keys is None else keys.pair.public,
         )
+        self._life = Life()
         self._ending = threading.Event()
         self._requests = 0
         self._seen_requests = 0
@@ -232,4 +234,4 @@ class Server:
 
     def _ping(self, _request: Ping, _: Caller) -> Pong:
         job, progress_age_s, queued = self.jobs.beat()
-        return Pong(job, progress_age_s, queued, self._events.sequence)
+        return Pong(job, progress_age_s, queued, self._events.sequence, self._life.still_s(progress_age_s))
