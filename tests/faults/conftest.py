@@ -18,9 +18,17 @@ ADAPTED_ITERATIONS = 30  # enough for weights that no seed gives
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=6, help="how often a backend is killed over a shot")
+    parser.addoption("--kills", type=int, default=4, help="how often a backend is killed over a shot")
     parser.addoption("--seed", type=int, default=1, help="of the moments at which it is killed")
+    parser.addoption("--full", action="store_true", help="also what takes long")
     parser.addoption("--adapted", action="store_true", help="with an actor adapted from the prior that ships")
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> None:
+    """For tests of the whole suite alone."""
+    if not request.config.getoption("--full", default=False):
+        pytest.skip("part of the whole suite: scripts/test_faults")
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def unbroken(nursery: Nursery, studio: Path, tmp_path_factory: pytest.TempPathFa
 def test_no_acknowledged_frame_is_lost_whenever_a_backend_is_killed(
     request: pytest.FixtureRequest, nursery: Nursery, studio: Path, unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
-    kills = request.config.getoption("--kills", default=6)
+    kills = request.config.getoption("--kills", default=4)
     moments = random.Random(request.config.getoption("--seed", default=1))
     history, done, rounds = History(tmp_path), 0, 0
     jobs: dict[str, str] = {}

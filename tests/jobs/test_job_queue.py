@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +202,15 @@ def test_a_full_disk_pauses_the_job_with_its_reason_and_with_room_it_goes_on(des
         ballast.unlink()
         here.jobs.resume(id)
         assert here.wait(id).state == JobState.FINISHED and here.jobs.show(id).error is None
+
+
+def test_a_clock_on_the_wall_that_jumps_changes_nothing(desk, monkeypatch):
+    jumps = itertools.cycle([0.0, 4e9, -4e9, 1e5])
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + next(jumps))
+    here = desk(step_s=0.002)
+    ids = [here.submit(f"job{number}", frames="1-3", client=f"client{number % 2}") for number in range(6)]
+    assert [here.wait(id).state for id in ids] == [JobState.FINISHED] * 6
+    assert [info.job for info in here.jobs.list()] == ids[::-1]
+    again = desk(started=False)
+    assert [info.job for info in again.jobs.list()] == ids[::-1], "in the order they came, whatever time they say"

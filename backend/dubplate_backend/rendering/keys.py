@@ -42,6 +42,7 @@ class FrameKeys:
     ) -> None:
         """segmenter: the key of the background test's network, empty where the test is off.  hashes: of files."""
         self._shot, self._take, self._renderer, self._plates = shot, take, renderer, plates
+        self._plate_sha256: dict[int, str] = {}  # a plate is read by several frames
         self._eyes = shot.track.eyes if take.eyes is None else take.eyes
         self.renderer_key = renderer.renderer_key()
         sound = sound_of(shot, take)
@@ -77,9 +78,15 @@ class FrameKeys:
             **self._common,
             "frame": frame,
             "curves": sha256_arrays(curves) if has_face else "",
-            "plates": [self._plates.sha256(each) for each in read],
+            "plates": [self._plate_hash(each) for each in read],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _plate_hash(self, frame: int) -> str:
+        found = self._plate_sha256.get(frame)
+        if found is None:
+            found = self._plate_sha256[frame] = self._plates.sha256(frame)
+        return found
 
 
 def numeric_mode() -> dict[str, str]:

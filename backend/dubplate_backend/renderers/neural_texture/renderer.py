@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,6 @@ class NeuralTextureRenderer:
 
     def renderer_key(self) -> str:
         """Hash of weights, texture, head, preset, versions: all that fixes bits besides shot, take and plates."""
-        arrays = {name: tensor.cpu().numpy() for name, tensor in self._generator.state_dict().items()}
-        arrays["texels"] = self._texels.numpy()
         facts = {
             "renderer": NAME,
             "version": VERSION,
@@ -144,11 +143,17 @@ class NeuralTextureRenderer:
             "hearing": asdict(self.hearing),
             "drawing": self._drawer.facts(),
             "head": self.head.sha256,
-            "weights": sha256_arrays(arrays),
+            "weights": self._weights_sha256,
             "torch": torch.__version__,
             "matte": [FEATHER, DRAWN_MARGIN],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _weights_sha256(self) -> str:
+        """Of weights and texture, which never change; tens of megabytes, so taken once."""
+        arrays = {name: tensor.cpu().numpy() for name, tensor in self._generator.state_dict().items()}
+        return sha256_arrays(arrays | {"texels": self._texels.numpy()})
 
     def window(self, shot: Shot, frame: int) -> tuple[int, ...]:
         """The frames whose take `frame` depends on."""
