@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from dubplate_backend.server.asking import Asking
     from dubplate_shared.messages import JobInfo, Message
@@ -75,12 +75,12 @@ def watch(
             print(json.dumps([_facts(job) for job in jobs()], indent=2))
             return
         if once or not sys.stdout.isatty():
-            Console().print(_table(jobs()))
+            Console().print(_picture(jobs()))
             return
-        with Live(_table(jobs()), refresh_per_second=1 / LOOK_INTERVAL_S) as live:
+        with Live(_picture(jobs()), refresh_per_second=1 / LOOK_INTERVAL_S) as live:
             while True:
                 time.sleep(LOOK_INTERVAL_S)
-                live.update(_table(jobs()))
+                live.update(_picture(jobs()))
 
 
 def show(
@@ -187,16 +187,19 @@ def _facts(job: JobInfo) -> dict[str, object]:
     return asdict(job)
 
 
-def _table(jobs: Sequence[JobInfo]) -> Table:
+def _picture(jobs: Sequence[JobInfo]) -> Group:
+    """A table of the jobs, and beneath it what is in the way of some."""
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None)
-    for heading in ("job", "state", "priority", "shot", "frames", "done", "stage", "output", "trouble"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("job", "state", "priority", "done"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("stage", "shot", "frames", "output"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for job in jobs:
-        trouble = f"{job.error.detail} → {job.error.hint}" if job.error else ""
-        table.add_row(
-            job.job, job.state, str(job.priority), job.shot, job.frames, f"{job.done}/{job.total}", job.stage,
-            job.output, trouble,
-        )  # fmt: skip
-    return table
+        done = f"{job.done}/{job.total}"
+        table.add_row(job.job, job.state, str(job.priority), done, job.stage, job.shot, job.frames, job.output)
+    troubles = [Text(f"{job.job}: {job.error.detail} → {job.error.hint}") for job in jobs if job.error]
+    return Group(table, *troubles)
