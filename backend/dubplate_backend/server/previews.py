@@ -130,6 +130,8 @@ class Previews:
             with self._changed:
                 self._current = None
                 (self._owed.add if current.yielded else self._owed.discard)(route)
+                if route in self._waiting:
+                    self._waiting.move_to_end(route)  # its turn was this one
                 silent = self._ending
             if not silent:
                 self.deliver(route, over, None)
