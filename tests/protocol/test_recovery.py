@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from proxy import Proxy
+from pulled_cable import Proxy
 from small_backend import Backend, running
 
 from blender_addon.client import Client
