@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dubplate_backend.server.consent import ConsentRule, check_consent
 from dubplate_backend.server.models import Models
 from dubplate_backend.server.server import Server
 from dubplate_shared.actor import ActorInfo
-from dubplate_shared.errors import ConsentMissing, InvalidInput, NotAllowed
+from dubplate_shared.errors import ConsentMissing, DubplateError, InvalidInput, NotAllowed
 from dubplate_shared.shot import HeadIdentity
 
 ACTOR = ActorInfo("man", "neural_texture", "draft", HeadIdentity("standin", "ab" * 32))
@@ -90,3 +91,42 @@ def test_a_backend_refuses_by_name_what_may_not_be_drawn(tmp_path: Path, root: P
             finally:
                 server.end()
                 thread.join()
+
+
+def test_the_log_has_jobs_and_codes_and_nobody_s_name(tmp_path: Path, root: Path, models: Models, caplog):
+    from small_backend import running
+
+    from dubplate_backend.server.log_lines import FieldFormatter
+
+    caplog.set_level("DEBUG", "dubplate.server")
+    with running(tmp_path, models, root) as backend, backend.connect() as client:
+        job = client.submit(**WORK)
+        with pytest.raises(InvalidInput):  # this actor has no weights
+            client.wait(job, timeout=30)
+        for actor in ("stranger.dubactor", "nobody.dubactor"):
+            with pytest.raises(DubplateError):
+                client.load_actor(actor)
+    lines = [FieldFormatter().format(record) for record in caplog.records if record.name == "dubplate.server"]
+    assert any(f"failed job={job} code=invalid_input" in line for line in lines)
+    assert any(line.endswith("INFO refused code=head_model_mismatch") for line in lines)
+    assert any(f"queued job={job} frames=1" in line for line in lines)
+    for name in ("man", "stranger", "nobody", str(root), str(tmp_path)):
+        assert not any(name in line for line in lines), name
+
+
+def test_a_line_of_the_log_can_be_taken_apart_again():
+    from dubplate_backend.server.log_lines import FieldFormatter
+
+    record = logging.makeLogRecord(
+        {
+            "msg": "finished",
+            "levelname": "INFO",
+            "job": "3f2a",
+            "writing_s": 1.25,
+            "what": 'a "b" c',
+            "created": 0.0,
+            "msecs": 0.0,
+        }
+    )
+    line = FieldFormatter().format(record)
+    assert line == '1970-01-01T00:00:00.000Z INFO finished job=3f2a writing_s=1.25 what="a \\"b\\" c"'

@@ -17,6 +17,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.file_hashes import COARSEST_STEP_S, FileHashes
 from dubplate_backend.plates.manifest import FrameRecord, Manifest
 from dubplate_backend.plates.store import PlateStore
+from dubplate_backend.renderers.base import Renderer
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.rendering import RenderReport, render_shot
 from dubplate_backend.rendering.reuse import Reuse
@@ -28,12 +29,18 @@ FRAMES = (1010, 1011, 1012, 1013)  # 1012 shows no face
 QUIET = {"preview": False, "background_test": False}
 
 
+@pytest.fixture(scope="module")
+def loaded(actor: Path, head: HeadModel) -> Renderer:
+    """The actor's renderer, as a server keeps it."""
+    return load_renderer(actor, head)
+
+
 @pytest.fixture
-def render(shot: Shot, actor: Path, head: HeadModel):
+def render(shot: Shot, actor: Path, head: HeadModel, loaded: Renderer):
     def run(out: Path, frames: Sequence[int] = FRAMES, take: Take | None = None, **others) -> RenderReport:
         return render_shot(
             shot=shot, take=take or shot.take("tracked"), actor_path=actor, head=head, frames=frames, out=out,
-            **{"settings": QUIET} | others,
+            **{"settings": QUIET, "renderer": loaded} | others,
         )  # fmt: skip
 
     return run
@@ -158,30 +165,30 @@ MANY = tuple(range(1001, 1009))
 
 
 @pytest.fixture(scope="module")
-def unbroken(shot: Shot, actor: Path, head: HeadModel, tmp_path_factory) -> dict[str, bytes]:
+def unbroken(shot: Shot, actor: Path, head: HeadModel, loaded: Renderer, tmp_path_factory) -> dict[str, bytes]:
     report = render_shot(shot=shot, take=shot.take("tracked"), actor_path=actor, head=head, frames=MANY,
-                         out=tmp_path_factory.mktemp("whole"), settings=QUIET)  # fmt: skip
+                         out=tmp_path_factory.mktemp("whole"), settings=QUIET, renderer=loaded)  # fmt: skip
     return plates(report.folder)
 
 
-def test_memory_that_was_short_once_costs_a_try_and_no_frame(render, actor, head, unbroken, tmp_path):
-    renderer = Short(load_renderer(actor, head), {1002: 1, 1007: 2})
+def test_memory_that_was_short_once_costs_a_try_and_no_frame(render, loaded, unbroken, tmp_path):
+    renderer = Short(loaded, {1002: 1, 1007: 2})
     report = render(tmp_path, MANY, renderer=renderer)
     assert report.drawn == MANY and plates(report.folder) == unbroken
     assert set(renderer.batches) == {renderer.preset.batch_windows}, "never in another shape"
 
 
-def test_memory_that_stays_short_fails_its_frame_alone(render, actor, head, unbroken, tmp_path):
-    renderer = Short(load_renderer(actor, head), {1003: 1000})
+def test_memory_that_stays_short_fails_its_frame_alone(render, loaded, unbroken, tmp_path):
+    renderer = Short(loaded, {1003: 1000})
     with pytest.raises(FramesFailed, match="1003"):
         render(tmp_path, MANY, renderer=renderer)
     left = {name: data for name, data in unbroken.items() if "1003" not in name}
     assert plates(tmp_path / "v001") == left
 
 
-def test_memory_that_suffices_for_no_frame_ends_the_render(render, actor, head, tmp_path):
+def test_memory_that_suffices_for_no_frame_ends_the_render(render, loaded, tmp_path):
     with pytest.raises(OutOfMemory):
-        render(tmp_path, MANY, renderer=Short(load_renderer(actor, head), dict.fromkeys(MANY, 1000)))
+        render(tmp_path, MANY, renderer=Short(loaded, dict.fromkeys(MANY, 1000)))
 
 
 def test_the_report_says_where_the_time_went(render, tmp_path: Path):

@@ -59,7 +59,7 @@ class Answering:
             reply = self._reply(request, caller)
             return None if reply is None else (reply, id)
         except DubplateError as error:
-            log.info("refused [%s]: %s", error.code, error.message)
+            log.info("refused", extra={"code": error.code})
             return Refusal(ErrorInfo.of(error)), id
         except Exception as error:  # the last line of defence: a defect in one request must not end the backend
             log.exception("a request failed")

@@ -148,7 +148,7 @@ class Previews:
             outcome = Outcome.CANCELLED if current.cancelled else Outcome.SUPERSEDED
             return PreviewOver(request.generation, outcome)
         except DubplateError as error:
-            log.info("a preview failed [%s]: %s", error.code, error.message)
+            log.info("a preview failed", extra={"code": error.code})
             return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
         except Exception as error:  # a defect in one preview must not end the worker
             log.exception("a preview failed")
