@@ -80,13 +80,20 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> int:
+    if "--fuzz" in sys.argv[1:]:
+        from faults.fuzz import main as fuzz
+
+        return fuzz([argument for argument in sys.argv[1:] if argument != "--fuzz"])
     parser = argparse.ArgumentParser(prog="scripts/test_faults", description=__doc__)
+    parser.add_argument("--fuzz", action="store_true", help="damaged bytes for every decoder: see --fuzz --help")
     parser.add_argument("--kills", type=int, default=KILLS, help=f"how often a backend is killed; {KILLS} unless told")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="scrub and render for so long, and nothing else")
     parser.add_argument("--only", metavar="WORD", default="", help="the faults whose name holds this word")
     parser.add_argument("--list", action="store_true", help="name the faults and their tests")
     told = parser.parse_args()
-    rows = {fault: tests for fault, tests in ROWS.items() if told.only in fault}
+    soak = {} if told.soak is None else {f"{told.soak:g} minutes of use": ("tests/faults/test_soak.py",)}
+    rows = soak or {fault: tests for fault, tests in ROWS.items() if told.only in fault}
     if told.list:
         for fault, tests in rows.items():
             print(fault, *tests, sep="\n    ")
@@ -100,7 +107,7 @@ def main() -> int:
                 [
                     sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-rs",
                     "--timeout=7200", f"--junitxml={report}", "tests/faults/conftest.py", *tests, "--full", "--adapted",
-                    f"--kills={told.kills}", f"--seed={told.seed}", "-s",
+                    f"--kills={told.kills}", f"--seed={told.seed}", f"--soak={told.soak or 0}", "-s",
                 ],
                 cwd=REPOSITORY,
             ).returncode  # fmt: skip
