@@ -12,8 +12,11 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +32,13 @@ Array = npt.NDArray[Any]
 _UNWRITABLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST,
 }  # fmt: skip
+
+
+# What zipfile, zlib and numpy raise where an archive is damaged: in its directory, its streams or its arrays' headers.
+_BROKEN_ARCHIVE = (
+    OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, MemoryError,
+    SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @contextmanager
@@ -231,7 +241,7 @@ def load_npz(path: Path | str) -> dict[str, Array]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InvalidInput(f"{path} does not exist.", hint="Check the path; the package may be incomplete.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except _BROKEN_ARCHIVE as error:
         raise InvalidInput(
             f"{path} cannot be read: {error}.", hint="The file is broken: make it again or restore a copy."
         ) from error

@@ -172,7 +172,7 @@ def read_attributes(path: Path | str) -> dict[str, Any]:
     try:
         with OpenEXR.File(str(path), header_only=True) as file:
             return copied_attributes(file.parts[0].header)
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
         raise _read_error(Path(path)) from error
 
 
@@ -228,7 +228,7 @@ def _read(path: Path) -> tuple[Exr, str | None]:
                 ExrPart(part.name() or "rgba", {name: channel.pixels for name, channel in part.channels.items()})
                 for part in file.parts
             )
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:  # the last: names and texts that are no UTF-8
         raise _read_error(path) from error
     if not parts:
         raise _read_error(path)

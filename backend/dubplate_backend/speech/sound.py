@@ -48,6 +48,10 @@ def decode_sound(path: Path | str, *, start_s: float | None = None) -> Iterator[
             if not container.streams.audio:
                 raise FootageError(f"{path.name} holds no sound.", hint="Give a file with sound, or go on without.")
             stream = container.streams.audio[0]
+            if stream.codec_context is None or not stream.rate:
+                raise FootageError(
+                    f"The sound of {path.name} is of a kind that cannot be decoded.", hint="Check that the file plays."
+                )
             layout = "mono" if stream.channels == 1 else "stereo"
             resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.rate)
             clock = start_s  # time of the next sample
