@@ -89,10 +89,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/test_faults --fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for each decoder; {SECONDS:.0f} unless told")
     parser.add_argument("--only", metavar="WORD", default="", help="the decoders whose name holds this word")
-    parser.add_argument("--here", action="store_true", help="in this process: what each decoder's own is told")
+    parser.add_argument("--here", metavar="NAME", help="this decoder, in this process: what each one's own is told")
     told = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        decoders = [each for each in _decoders(Path(folder)) if told.only in each.name]
+        decoders = [
+            each
+            for each in _decoders(Path(folder))
+            if (told.only in each.name if told.here is None else told.here == each.name)
+        ]
         if told.here:
             work = Path(folder) / "work"
             work.mkdir()
@@ -106,7 +110,6 @@ def main(arguments: list[str]) -> int:
             "-m",
             "faults.fuzz",
             "--here",
-            "--only",
             decoder.name,
             "--seconds",
             str(told.seconds),
