@@ -136,16 +136,28 @@ def unpack(parts: Sequence[Any]) -> Envelope:
 
 
 def _check_total(parts: Sequence[Any], *, hint: str = "") -> None:
-    size = sum(memoryview(part).nbytes for part in parts)
+    size = sum([len(part) if type(part) is bytes else memoryview(part).nbytes for part in parts])
     if size > MAX_MESSAGE_BYTES:
         raise ProtocolError(
             f"The message has {size} bytes; it may have {MAX_MESSAGE_BYTES}.", hint=hint or "See PROTOCOL.md."
         )
 
 
-def _read_header(data: memoryview) -> dict[str, Any]:
-    if data.nbytes > MAX_HEADER_BYTES:
-        raise ProtocolError(f"The header has {data.nbytes} bytes; it may have {MAX_HEADER_BYTES}.")
+def _mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    found: dict[Any, Any] = dict(pairs)
+    if len(found) != len(pairs):
+        raise ProtocolError("A key stands twice in one map.")
+    if b"" in found:  # binary of any length is refused already, but for none
+        raise ProtocolError("A map's keys must be text.")
+    return found
+
+
+def _extension(*_: Any) -> Any:
+    raise ProtocolError("msgpack extension types are not part of this protocol.")
+
+
+def _counting() -> Mapping[str, Any]:
+    """Hooks that refuse a header with too many values while it is read."""
     items = 0
 
     def count(values: list[Any]) -> list[Any]:
@@ -155,32 +167,31 @@ def _read_header(data: memoryview) -> dict[str, Any]:
             raise ProtocolError(f"The header holds more than {MAX_ITEMS} values.")
         return values
 
-    def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-        count(pairs)
-        found: dict[str, Any] = dict(pairs)
-        if any(type(key) is not str for key in found):
-            raise ProtocolError("A map's keys must be text.")
-        if len(found) != len(pairs):
-            raise ProtocolError("A key stands twice in one map.")
-        return found
+    return {"object_pairs_hook": lambda pairs: _mapping(count(pairs)), "list_hook": count}
 
-    def extension(*_: Any) -> Any:
-        raise ProtocolError("msgpack extension types are not part of this protocol.")
 
+_SHORT: Mapping[str, Any] = types.MappingProxyType({"object_pairs_hook": _mapping})
+_LIMITS: Mapping[str, Any] = types.MappingProxyType(
+    {
+        "raw": False,
+        "strict_map_key": True,
+        "ext_hook": _extension,
+        "max_str_len": MAX_HEADER_BYTES,
+        "max_bin_len": 0,
+        "max_array_len": MAX_ITEMS,
+        "max_map_len": MAX_ITEMS,
+        "max_ext_len": 0,
+    }
+)
+
+
+def _read_header(data: memoryview) -> dict[str, Any]:
+    if data.nbytes > MAX_HEADER_BYTES:
+        raise ProtocolError(f"The header has {data.nbytes} bytes; it may have {MAX_HEADER_BYTES}.")
+    # A value takes a byte at least, so a short header cannot hold too many.
+    hooks = _SHORT if data.nbytes <= MAX_ITEMS else _counting()
     try:
-        header = msgpack.unpackb(
-            data,
-            raw=False,
-            strict_map_key=False,  # `mapping` refuses other keys, and refuses by name.
-            object_pairs_hook=mapping,
-            list_hook=count,
-            ext_hook=extension,
-            max_str_len=MAX_HEADER_BYTES,
-            max_bin_len=0,
-            max_array_len=MAX_ITEMS,
-            max_map_len=MAX_ITEMS,
-            max_ext_len=0,
-        )
+        header = msgpack.unpackb(data, **_LIMITS, **hooks)
     except ProtocolError:
         raise
     except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
