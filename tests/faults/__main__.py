@@ -61,6 +61,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "tests/protocol/test_previews.py",
     ),
     "two artists, one backend": (
+        "tests/protocol/test_fairness.py",
         "tests/faults/test_clients.py::test_a_client_that_floods_the_queue_does_not_keep_another_from_its_turn",
         "tests/jobs/test_job_queue.py::test_a_client_that_floods_holds_nobody_up_for_longer_than_a_slice",
         "tests/jobs/test_job_queue.py::test_a_job_of_another_user_is_left_alone",

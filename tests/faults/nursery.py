@@ -127,8 +127,8 @@ def _fork(told: dict[str, Any]) -> int:
         for name in ("output_root", "connection_file"):
             told[name] = Path(told[name])
         told["policy"] = Policy(**told.pop("policy", {}))
-        usual = {"head": None, "address": "127.0.0.1", "keys": None, "first_port": None}
-        code = serve(**usual | {"idle_exit_s": None, "parent_pid": None} | told)
+        usual = {"head": None, "address": "127.0.0.1", "keys": None, "first_port": None, "parent_pid": os.getppid()}
+        code = serve(**usual | {"idle_exit_s": None} | told)
     except BaseException:
         import traceback
 
