@@ -19,7 +19,8 @@ def dubplate(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_the_commands_and_the_exit_codes() -> None:
     result = dubplate("--help")
     assert result.returncode == 0
-    for name in ("demo", "track", "repair", "speak", "adapt", "render", "serve", "doctor", "import", "export"):
+    for name in ("demo", "track", "repair", "speak", "adapt", "render", "serve", "doctor", "import", "export", "jobs",
+                 "cache", "actor"):  # fmt: skip
         assert name in result.stdout
     assert "14 output" in result.stdout.replace("\n", " ")
 

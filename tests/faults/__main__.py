@@ -39,7 +39,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "tests/protocol/test_attacks.py",
     ),
     "wrong version": ("tests/protocol/test_versions.py",),
-    "disk full": (
+    "disk full, disk with errors": (
         "tests/faults/test_disk.py",
         "tests/jobs/test_job_queue.py::test_a_full_disk_pauses_the_job_with_its_reason_and_with_room_it_goes_on",
         "tests/rendering/test_errors.py::test_a_disk_that_fills_up_leaves_only_whole_plates",

@@ -13,6 +13,7 @@ from dubplate_shared.errors import OutputNotWritable
 from dubplate_shared.messages import JobState
 from faults.history import History, plates
 from faults.nursery import Nursery
+from faults.tracing import traced
 from plates.small_disk import small_disk
 
 DISK_MB = 8
@@ -50,3 +51,34 @@ def test_a_job_on_a_full_disk_waits_for_room_and_ends_as_if_nothing_had_been(
     with Client.connect(calm.connection_file) as client:
         client.wait(client.submit(**WORK), timeout=60)
     assert found == plates(tmp_path / "calm" / "a" / "v001")
+
+
+# The third of every thread: a thread that writes plates syncs each and its folder, so its second plate fails.
+FAILING = "inject=fsync:error=EIO:when=3"
+MOST_ERRORS = 10
+
+
+def test_a_disk_that_reports_errors_pauses_the_job_and_when_it_is_well_again_nothing_is_missing(
+    full: None, nursery: Nursery, studio: Path, tmp_path: Path
+) -> None:
+    history, errors = History(tmp_path / "plates"), 0
+    with (
+        traced(tmp_path, studio, tmp_path / "plates", ["-e", "trace=fsync", "-e", FAILING]) as connection,
+        Client.connect(connection) as client,
+    ):
+        job = client.submit(**WORK)
+        while errors < MOST_ERRORS:
+            try:
+                client.wait(job, lambda event: history.hear([event]), timeout=120)
+                break
+            except OutputNotWritable as error:
+                errors += 1
+                assert "Input/output error" in error.message or "disk I/O" in error.message
+                assert history.lost() == []
+                client.resume(job)
+        assert client.show(job).state == JobState.FINISHED
+    assert errors > 0 and history.lost() == [] and len(history.acknowledged) == 8
+    calm = nursery.start(studio, tmp_path / "calm").wait()
+    with Client.connect(calm.connection_file) as client:
+        client.wait(client.submit(**WORK), timeout=60)
+    assert plates(tmp_path / "plates" / "a" / "v001") == plates(tmp_path / "calm" / "a" / "v001")

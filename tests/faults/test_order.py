@@ -5,19 +5,11 @@ survives a loss of power.  Seen from outside, by the system calls of a real back
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import pytest
-
 from blender_addon.client import Client
-from dubplate_shared.connection import Connection
+from faults.tracing import traced
 
 CALLS = "fsync,fdatasync,rename,sendto,write"
 WORK = {
@@ -29,32 +21,12 @@ WORK = {
 def test_a_plate_is_synced_then_named_then_journalled_and_only_then_told_of(
     full: None, studio: Path, tmp_path: Path
 ) -> None:
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("no strace here: system calls cannot be seen")
-    trace = tmp_path / "trace"
-    connection = tmp_path / "connection.json"
-    backend = subprocess.Popen(
-        [
-            strace, "-f", "-y", "-s", "400", "-o", str(trace), "-e", f"trace={CALLS}", "--seccomp-bpf",
-            sys.executable, "-m", "dubplate_backend.cli.main", "serve", "--root", str(studio),
-            "--output-root", str(tmp_path / "plates"), "--connection", str(connection), "--cache-limit", "0",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        deadline_s = time.monotonic() + 120
-        while not connection.exists() and time.monotonic() < deadline_s:
-            if backend.poll() is not None:
-                pytest.skip("strace may not trace here")
-            time.sleep(0.1)
-        with Client.connect(connection) as client:
-            client.wait(client.submit(**WORK), timeout=120)
-    finally:
-        if connection.exists():
-            os.kill(Connection.read(connection).pid, signal.SIGTERM)
-        backend.wait(30)
-    lines = trace.read_text(errors="replace").splitlines()
+    with (
+        traced(tmp_path, studio, tmp_path / "plates", ["-e", f"trace={CALLS}"]) as connection,
+        Client.connect(connection) as client,
+    ):
+        client.wait(client.submit(**WORK), timeout=120)
+    lines = (tmp_path / "trace").read_text(errors="replace").splitlines()
     for frame in (1001, 1002, 1003):
         name = f"small_dub_v001.{frame}"
         steps = {
