@@ -8,7 +8,7 @@ from dubplate_shared.messages import BulkOpened, Message, Picture, PictureTile, 
 from dubplate_shared.ring import Ring
 from dubplate_shared.tiles import Assembly, Pixels
 
-CREDIT_BYTES = 32 * 1024 * 1024  # that may be on their way here over the socket
+CREDIT_BYTES = 64 * 1024 * 1024  # that may be on their way here over the socket
 RING_BYTES = 96 * 1024 * 1024  # shared with a backend on this machine: three pictures of some 5 megapixels
 RETURNED_SHARE = 4  # credit goes back once so much of it, one part in, has been taken in
 

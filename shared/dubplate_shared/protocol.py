@@ -53,6 +53,9 @@ _NAMES: Mapping[Any, str] = types.MappingProxyType({np.dtype(name).newbyteorder(
 _KINDS: Mapping[str, Any] = types.MappingProxyType({name: kind for kind, name in _NAMES.items()})
 
 
+_TEXTS = ("type", "id", "session", "version")  # of a header, in the order of Envelope's fields
+
+
 class ProtocolError(DubplateError):
     """Bytes that are no message of this protocol."""
 
@@ -122,17 +125,16 @@ def unpack(parts: Sequence[Any]) -> Envelope:
         raise ProtocolError("The message is empty.")
     _check_total(parts)
     header = _read_header(memoryview(parts[0]).cast("B"))
-    texts = {}
-    for name in ("type", "id", "session", "version"):
-        value = header.get(name)
-        if not isinstance(value, str):
+    texts: list[Any] = [header.get(name) for name in _TEXTS]
+    for name, text in zip(_TEXTS, texts, strict=True):
+        if type(text) is not str:
             raise ProtocolError(f"The header's {name!r} must be text.")
-        texts[name] = value
     body = header.get("body", {})
     if not isinstance(body, dict):
         raise ProtocolError("The header's 'body' must be a map.")
     arrays = _read_arrays(header.get("arrays", []), parts[1:])
-    return Envelope(**texts, body=body, arrays=arrays)
+    kind, id, session, version = texts
+    return Envelope(kind, id, session, version, body, arrays)
 
 
 def _check_total(parts: Sequence[Any], *, hint: str = "") -> None:
@@ -202,17 +204,16 @@ def _read_header(data: memoryview) -> dict[str, Any]:
     return header
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
+def _check_depth(value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
+        below: list[Any] = []
+        for outer in level:
+            values = outer.values() if type(outer) is dict else outer
+            below += [inner for inner in values if type(inner) is dict or type(inner) is list]
+        if not below:
             return
+        level = below
     raise ProtocolError(f"The header is nested deeper than {MAX_DEPTH} levels.")
 
 

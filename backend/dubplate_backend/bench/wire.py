@@ -35,7 +35,8 @@ from dubplate_shared.validation import from_envelope, to_envelope
 
 BYTES = int(np.prod(PICTURE_SHAPE)) * 2
 GIGA = 1e9
-CREDIT_BYTES = 32 * 1024 * 1024  # as Blender's client grants
+CREDIT_BYTES = 64 * 1024 * 1024  # as Blender's client grants
+RETURNED_SHARE = 4  # and gives back
 RING_BYTES = 256 * 1024 * 1024  # three pictures and some
 OF_BARE = "of a bare PUSH/PULL (goal: 0.9)"
 PICTURES = 6  # a round
@@ -185,7 +186,7 @@ class _Receiver:
             elif isinstance(message, Tile):
                 whole = self._assembly.add(message)
                 self._taken += self._assembly.credit()
-                if self._taken * 4 >= self._granted:
+                if self._taken * RETURNED_SHARE >= self._granted:
                     self.send(BulkCredit(self._taken))
                     self._taken = 0
                 if whole is not None:
