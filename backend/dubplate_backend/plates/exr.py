@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -128,11 +128,19 @@ def write_exr(path: Path | str, parts: Sequence[ExrPart], windows: Windows, attr
         _read_back(Path(path), temporary, parts)
 
 
-def remove_abandoned(folder: Path, clock: Callable[[], float] = time.time) -> None:
-    """Remove what killed writers have left in a folder: nobody takes so long over a file. clock: Unix seconds."""
-    for path in folder.glob(".*.part.exr"):
-        with suppress(OSError):  # another writer's clean-up, or its rename
-            if clock() - path.stat().st_mtime > ABANDONED_AFTER_S:
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed writers have left in a folder: nobody takes so long over a file.
+
+    The time is the folder's own, by a file made there: this machine's clock may differ from a file server's.
+    """
+    left = list(folder.glob(".*.part.exr"))
+    if not left:
+        return
+    with suppress(OSError):  # another writer's clean-up or rename, or a full disk
+        with tempfile.TemporaryFile(dir=folder) as now:
+            now_s = os.fstat(now.fileno()).st_mtime
+        for path in left:
+            if now_s - path.stat().st_mtime > ABANDONED_AFTER_S:
                 path.unlink()
 
 
