@@ -128,6 +128,23 @@ def test_alone_one_that_has_begun_is_shown_and_what_waits_is_superseded(previews
     assert drawing.log == [("other", 1), ("other", 3)]
 
 
+def test_a_cancel_is_told_at_once_and_nothing_follows_even_where_the_drawing_does_not_look(
+    previews, drawing, delivered
+):
+    ask(previews, OTHER, 1)
+    drawing.until_waiting()
+    ask(previews, OTHER, 2)
+    previews.cancel(OTHER.route, 2)
+    told = [(item.generation, item.outcome) for _, item in delivered if isinstance(item, PreviewOver)]
+    assert told == [(1, Outcome.CANCELLED), (2, Outcome.CANCELLED)], "before the drawing has looked"
+    ask(previews, OTHER, 3)
+    drawing.step()
+    drawing.until_waiting()
+    assert drawing.log == [("other", 1), ("other", 3)]
+    assert not any(isinstance(item, Picture) for _, item in delivered)
+    assert len([1 for _, item in delivered if isinstance(item, PreviewOver)]) == 2
+
+
 def test_who_is_gone_is_drawn_for_no_more(previews, drawing, delivered):
     ask(previews, OTHER, 1)
     drawing.until_waiting()

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ class Bulk(threading.Thread):
         self._drawn.put((route, item, array))
         with self._lock:
             if not self._inlet.closed:
-                self._inlet.send(b"")
+                with suppress(zmq.Again):  # it has been woken up often enough
+                    self._inlet.send(b"", zmq.NOBLOCK)
 
     def _take_drawn(self) -> None:
         while self._outlet.poll(0, zmq.POLLIN):

@@ -72,9 +72,8 @@ class PreviewWork:
         if request.upto == Stage.CROP:
             return
         check(stop)
-        plate = plates.plate(request.frame)
-        if request.upto == Stage.COMPOSITE:
-            plate = around_face(plate, matrix)
+        whole = plates.plate(request.frame)
+        plate = around_face(whole, matrix)  # the rest of a large plate would take most of the time
         finished = plate.rgb
         if rendered is not None:
             segmenter = self._segmented(stop) if settings.composite.background_test else None
@@ -92,6 +91,8 @@ class PreviewWork:
             )
             finished = composite.rgb
         check(stop)
+        if request.upto == Stage.PLATE:
+            plate, finished = whole, _laid_in(whole, plate, finished)
         x, y = plate.windows.origin
         pixels = plate.colour.visible(finished).astype(np.float16)
         yield replace(header, stage=str(request.upto), x=x, y=y), pixels
@@ -136,6 +137,15 @@ def around_face(plate: Plate, matrix: np.ndarray) -> Plate:
     return replace(
         plate, rgb=plate.rgb[region], alpha=None if plate.alpha is None else plate.alpha[region], windows=windows
     )
+
+
+def _laid_in(whole: Plate, part: Plate, rgb: np.ndarray) -> np.ndarray:
+    """The whole plate's pixels with a part's finished ones in their place."""
+    (left, top), (own_left, own_top) = part.windows.origin, whole.windows.origin
+    finished = whole.rgb.copy()
+    height, width = rgb.shape[:2]
+    finished[top - own_top : top - own_top + height, left - own_left : left - own_left + width] = rgb
+    return finished
 
 
 class _Stoppable(TorchFunctionMode):

@@ -44,7 +44,7 @@ class _Current:
 class Previews:
     """The slots and their worker thread. All methods may be called from any thread.
 
-    deliver: where pictures and endings go, by client; to be set before the first draw.
+    deliver: where pictures and endings go, by client, without waiting; to be set before the first draw.
     """
 
     def __init__(self, work: PreviewWork) -> None:
@@ -97,17 +97,17 @@ class Previews:
         self.deliver(route, PreviewOver(stale.generation, Outcome.SUPERSEDED), None)
 
     def cancel(self, route: bytes, generation: int) -> None:
-        """Stop this client's previews up to `generation`."""
+        """Stop this client's previews up to `generation`: they are over at once and nothing of them follows, though the
+        one that is being drawn is let go of only where its drawing next looks.
+        """
         with self._changed:
-            waiting = self._waiting.get(route)
-            dropped = waiting is not None and waiting[1].generation <= generation
-            if dropped:
-                del self._waiting[route]
-            current = self._current
+            current, waiting = self._current, self._waiting.get(route)
             if current is not None and current.route == route and current.generation <= generation:
+                self._end(current, PreviewOver(current.generation, Outcome.CANCELLED))
                 current.cancelled = True
-        if dropped and waiting is not None:
-            self.deliver(route, PreviewOver(waiting[1].generation, Outcome.CANCELLED), None)
+            if waiting is not None and waiting[1].generation <= generation:
+                del self._waiting[route]
+                self.deliver(route, PreviewOver(waiting[1].generation, Outcome.CANCELLED), None)
 
     def forget(self, route: bytes) -> None:
         """This client is gone."""
@@ -117,6 +117,11 @@ class Previews:
             self._owed.discard(route)
             if self._current is not None and self._current.route == route:
                 self._current.cancelled = True
+
+    def _end(self, current: _Current, over: PreviewOver) -> None:
+        """Tell how it ended, once. To be called with the lock held."""
+        if not current.cancelled:
+            self.deliver(current.route, over, None)
 
     def _run(self) -> None:
         while True:
@@ -132,21 +137,17 @@ class Previews:
                 (self._owed.add if current.yielded else self._owed.discard)(route)
                 if route in self._waiting:
                     self._waiting.move_to_end(route)  # its turn was this one
-                silent = self._ending
-            if not silent:
-                self.deliver(route, over, None)
+                self._end(current, over)
         self._work.close()
 
     def _draw(self, caller: Caller, request: PreviewDraw, current: _Current) -> PreviewOver:
         """Draw stage by stage, telling each; how it ended."""
         try:
             for header, array in self._work.stages(request, caller, lambda: self._stops(current)):
-                self.deliver(current.route, header, array)
-                if self._stale(current):
+                if not self._show(current, header, array):
                     return PreviewOver(request.generation, Outcome.SUPERSEDED)
         except Cancelled:
-            outcome = Outcome.CANCELLED if current.cancelled else Outcome.SUPERSEDED
-            return PreviewOver(request.generation, outcome)
+            return PreviewOver(request.generation, Outcome.SUPERSEDED)
         except DubplateError as error:
             log.info("a preview failed", extra={"code": error.code})
             return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
@@ -155,9 +156,13 @@ class Previews:
             return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
         return PreviewOver(request.generation, Outcome.DRAWN)
 
-    def _stale(self, current: _Current) -> bool:
+    def _show(self, current: _Current, header: Picture, array: Array) -> bool:
+        """Deliver a picture. False where nothing more of this preview is wanted."""
         with self._changed:
-            return current.cancelled or current.route in self._waiting
+            if current.cancelled:
+                return False
+            self.deliver(current.route, header, array)
+            return current.route not in self._waiting
 
     def _stops(self, current: _Current) -> bool:
         """Whether to stop in the middle of a stage: asked to, or newer of the same client while others wait."""
