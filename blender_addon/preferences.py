@@ -31,10 +31,16 @@ class DubplatePreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
 
+    key: StringProperty(
+        name="Key",
+        description="Your NAME.key (dubplate keys make NAME), for backends that are reached over a network",
+        subtype="FILE_PATH",
+    )
+
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
-        for name in ("python", "head", "actor_folder", "output"):
+        for name in ("python", "head", "actor_folder", "output", "key"):
             column.prop(self, name)
 
 

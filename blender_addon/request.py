@@ -73,7 +73,8 @@ def reach_backend(session: Session, context: bpy.types.Context, choice: Choice =
     """
     connection = choice.connection or ("" if choice.python else context.scene.dubplate.connection)
     if connection:
-        session.connect(_path(connection))
+        key = preference(context, "key")
+        session.connect(_path(connection), _path(key) if key else None)
     else:
         session.start(_environment(context, choice))
 

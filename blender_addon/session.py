@@ -67,6 +67,7 @@ class Session:
         self._environment: Environment | None = None  # of our own backend
         self._restarts = 0
         self._connection_file: Path | None = None  # of a backend that is not ours
+        self._key_file: Path | None = None
         self._given_up_s = 0.0  # when to stop asking for it
 
     @property
@@ -89,11 +90,14 @@ class Session:
         """A backend of ours was started and does not answer yet, or one that was lost in a job is asked for again."""
         return self._client is None and (self._backend is not None or self._connection_file is not None)
 
-    def connect(self, connection_file: Path | str) -> None:
-        """Reach a running backend by its connection file. Raises BackendUnreachable, ProtocolMismatch, InvalidInput."""
+    def connect(self, connection_file: Path | str, key_file: Path | None = None) -> None:
+        """Reach a running backend by its connection file. key_file: ours, where it is reached over a network.
+
+        Raises BackendUnreachable, NotAdmitted, ProtocolMismatch, InvalidInput.
+        """
         self.close()
-        self._client = Client.connect(connection_file, name=_CLIENT_NAME)
-        self._connection_file = Path(connection_file)
+        self._client = Client.connect(connection_file, name=_CLIENT_NAME, key_file=key_file)
+        self._connection_file, self._key_file = Path(connection_file), key_file
 
     def start(self, environment: Environment) -> None:
         """Start a backend of our own. It answers seconds later: see try_connect and wait_until_connected.
@@ -141,7 +145,7 @@ class Session:
             if self._backend.ready():
                 return Client.connect(self._backend.connection_file, name=_CLIENT_NAME)
         elif self._connection_file is not None:
-            return Client.connect(self._connection_file, _ASK_TIMEOUT_S, name=_CLIENT_NAME)
+            return Client.connect(self._connection_file, _ASK_TIMEOUT_S, name=_CLIENT_NAME, key_file=self._key_file)
         return None
 
     def _watch_again(self, client: Client) -> None:
@@ -247,7 +251,7 @@ class Session:
         if self._backend is not None:
             self._backend.stop(_STOP_TIMEOUT_S)
             self._backend = None
-        self._environment = self._connection_file = None
+        self._environment = self._connection_file = self._key_file = None
 
     def _require(self) -> Client:
         if self._client is None:

@@ -15,6 +15,7 @@ from small_backend import RawSocket
 from typer.testing import CliRunner
 
 from blender_addon.client import Client
+from blender_addon.session import Session
 from dubplate_backend.cli.main import application
 from dubplate_backend.server.admission import DOMAIN, Door
 from dubplate_backend.server.assets import Assets
@@ -62,6 +63,16 @@ def test_who_is_allowed_comes_in_and_is_known_by_name(connection_file, keys, cap
     assert "(anna)" in caplog.text
     secret = KeyPair.read(keys.path / "anna.key").secret
     assert secret not in caplog.text
+
+
+def test_the_add_on_shows_the_key_that_it_was_given(connection_file, keys):
+    session = Session()
+    session.connect(connection_file, keys.path / "anna.key")
+    assert session.hello is not None
+    with pytest.raises(NotAdmitted):
+        session.connect(connection_file, keys.path / "otto.key")
+    assert session.hello is None
+    session.close()
 
 
 def test_whose_key_is_not_allowed_is_told_so_until_it_is(connection_file, keys):
