@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from dubplate_shared.messages import (
     ActorLoaded,
     BulkOpen,
     BulkOpened,
-    Hello,
     HelloAck,
     JobCancel,
     JobCancelled,
@@ -43,7 +42,6 @@ from dubplate_shared.messages import (
     JobShow,
     JobState,
     JobSubmit,
-    Listen,
     Message,
     Ping,
     Pong,
@@ -52,14 +50,12 @@ from dubplate_shared.messages import (
     ShotLoad,
     ShotLoaded,
     Stage,
-    Welcome,
 )
-from dubplate_shared.protocol import ProtocolError
 from dubplate_shared.tiles import Pixels
-from dubplate_shared.versions import OLDEST_VERSION, Versions, agree
+from dubplate_shared.versions import agree
 
 from .backend_process import BackendProcess, start_backend
-from .line import PREVIEW, SILENT_AFTER_S, START_AGAIN, STEP_MS, Line
+from .line import PREVIEW, SILENT_AFTER_S, STEP_MS, Line, Reply, exchange, greet
 from .pictures import CREDIT_BYTES, RING_BYTES, open_pictures
 
 __all__ = ["BackendProcess", "Client", "start_backend"]
@@ -69,7 +65,6 @@ REQUEST_TIMEOUT_S = 60.0
 STUCK_AFTER_S = 2.0  # with the pings' interval, said within 3 s
 ENDINGS = (JobFinished, JobFailed, JobCancelled)
 
-Reply = TypeVar("Reply", bound=Message)
 Event = Message | Pixels
 
 
@@ -104,7 +99,7 @@ class Client:
         agree(connection.versions, own_name="the client", their_name="the backend")
         line = Line(connection, KeyPair.read(key_file) if key_file else None)
         try:
-            return cls(line, _greet(line, name, timeout))
+            return cls(line, greet(line, name, timeout))
         except BackendLost as error:
             line.close()
             raise BackendUnreachable(
@@ -351,13 +346,13 @@ class Client:
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _expect(self, message: Message, kind: type[Reply], timeout: float = REQUEST_TIMEOUT_S) -> Reply:
-        return _exchange(self._line, message, kind, timeout)
+        return exchange(self._line, message, kind, timeout)
 
     def _open_pictures(self) -> None:
         """Ask for pictures, through shared memory where both sides are on one machine."""
         for ring in (RING_BYTES, 0):
             if self._line.pictures is None:
-                opened = _exchange(self._line, BulkOpen(CREDIT_BYTES, ring), BulkOpened, REQUEST_TIMEOUT_S)
+                opened = exchange(self._line, BulkOpen(CREDIT_BYTES, ring), BulkOpened, REQUEST_TIMEOUT_S)
                 self._line.pictures = open_pictures(opened)
 
     def _catch_up(self) -> None:
@@ -368,29 +363,6 @@ class Client:
             self._line.events.append(JobProgress(job, info.done, info.total, info.stage))
             if _at_rest(info):
                 self._line.events.append(_ending(info))
-
-
-def _greet(line: Line, name: str, timeout: float) -> HelloAck:
-    """Hello both ways, and listen to the events before anything can cause one."""
-    hello = _exchange(line, Hello(client=name, oldest=OLDEST_VERSION), HelloAck, timeout)
-    line.version = agree(Versions.told(hello.protocol, hello.agreed), own_name="the client", their_name="the backend")
-    _exchange(line, Listen(), Welcome, timeout)
-    return hello
-
-
-def _exchange(line: Line, message: Message, kind: type[Reply], timeout: float) -> Reply:
-    """A request and its answer, blocking. Raises what the backend refused with, BackendLost."""
-    deadline_s = time.monotonic() + timeout
-    id = line.send(message)
-    while (reply := line.reply(id)) is None:
-        line.check()
-        if time.monotonic() > deadline_s:
-            line.forget(id)
-            raise BackendLost(f"The backend did not answer {message.TYPE} in {timeout:g} s.", hint=START_AGAIN)
-        line.pump(STEP_MS)
-    if not isinstance(reply, kind):
-        raise ProtocolError(f"The backend answered {message.TYPE} with {reply.TYPE}.", hint="Update both sides.")
-    return reply
 
 
 def over(event: object) -> bool:

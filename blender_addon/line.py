@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import reduce
 from operator import or_
 from types import MappingProxyType
+from typing import TypeVar
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -23,6 +24,8 @@ from dubplate_shared.messages import (
     BulkCredit,
     BulkOpened,
     Hello,
+    HelloAck,
+    Listen,
     Message,
     Outcome,
     Ping,
@@ -34,7 +37,7 @@ from dubplate_shared.messages import (
 from dubplate_shared.protocol import MAX_CONTROL_BYTES, SOCKET_OPTIONS, Envelope, ProtocolError, pack, unpack
 from dubplate_shared.tiles import Pixels
 from dubplate_shared.validation import from_envelope, to_envelope
-from dubplate_shared.versions import PROTOCOL_VERSION
+from dubplate_shared.versions import OLDEST_VERSION, PROTOCOL_VERSION, Versions, agree
 
 from .pictures import Pictures
 
@@ -54,6 +57,8 @@ LINE_ENDS: Mapping[int, str] = MappingProxyType(
 )
 AT_ONCE = 64  # messages of pictures taken in before the other sockets are looked at again
 PREVIEW = "preview-"  # begins the id of a preview's request; its generation follows
+
+Reply = TypeVar("Reply", bound=Message)
 
 
 class Line:
@@ -235,6 +240,29 @@ class Line:
         elif silent_s >= PING_INTERVAL_S and not self.lost and self._control.poll(0, zmq.POLLOUT):
             self._ping_id, self._pinged_s = f"ping-{next(self._numbers)}", now_s
             self._send(Ping(), self._ping_id)
+
+
+def greet(line: Line, name: str, timeout: float) -> HelloAck:
+    """Hello both ways, and listen to the events before anything can cause one. Raises ProtocolMismatch, BackendLost."""
+    hello = exchange(line, Hello(client=name, oldest=OLDEST_VERSION), HelloAck, timeout)
+    line.version = agree(Versions.told(hello.protocol, hello.agreed), own_name="the client", their_name="the backend")
+    exchange(line, Listen(), Welcome, timeout)
+    return hello
+
+
+def exchange(line: Line, message: Message, kind: type[Reply], timeout: float) -> Reply:
+    """A request and its answer, blocking. Raises what the backend refused with, BackendLost."""
+    deadline_s = time.monotonic() + timeout
+    id = line.send(message)
+    while (reply := line.reply(id)) is None:
+        line.check()
+        if time.monotonic() > deadline_s:
+            line.forget(id)
+            raise BackendLost(f"The backend did not answer {message.TYPE} in {timeout:g} s.", hint=START_AGAIN)
+        line.pump(STEP_MS)
+    if not isinstance(reply, kind):
+        raise ProtocolError(f"The backend answered {message.TYPE} with {reply.TYPE}.", hint="Update both sides.")
+    return reply
 
 
 def _received(socket: zmq.Socket[bytes]) -> Iterator[Envelope]:
