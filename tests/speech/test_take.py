@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from dubplate_backend.cli.main import application
 from dubplate_backend.head.load import load_head
 from dubplate_backend.head.model import HeadModel
-from dubplate_backend.speech.mouth import LipGauge, mouth_on_head
+from dubplate_backend.speech.mouth import LipGauge, lips_apart, mouth_on_head
 from dubplate_backend.speech.sound import write_wav
 from dubplate_backend.speech.speak import speak
 from dubplate_backend.synthetic.shot import RATE, stage
@@ -143,3 +143,18 @@ def test_the_command_stores_the_take_and_reports_as_json(shot, line) -> None:
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["frames"] == shot.info.frame_count and report["jaw_deg"]["max"] > 5.0
     assert "typed" in Shot.load(shot.path).take_names()
+
+
+def test_lips_that_overlap_are_brought_to_where_they_meet_and_others_stay() -> None:
+    head = load_head("standin")
+    shape = np.zeros(300, np.float32)
+    closing = head.controls["lips_close"][0].numpy()
+    expression = np.stack([0.4 * closing, np.zeros(100, np.float32), 0.4 * closing]).astype(np.float32)
+    jaw = np.radians([[0.0, 0, 0], [8.0, 0, 0], [20.0, 0, 0]]).astype(np.float32)
+    gauge = LipGauge(head, shape)
+    before = gauge.gap_m(expression, jaw)
+    assert before[0] < -0.001 < 0.001 < before[1]
+    apart, turned = lips_apart(head, shape, expression, jaw)
+    after = gauge.gap_m(apart, turned)
+    assert abs(after[0]) < 2e-4
+    np.testing.assert_allclose(after[1:], before[1:], atol=1e-7)

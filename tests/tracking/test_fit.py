@@ -16,7 +16,7 @@ from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.fit import Fit, blended, fit_head, in_between, key_frames, windows_of
 from dubplate_backend.tracking.landmark_term import LandmarkTerm
 from dubplate_backend.tracking.lens import Lens
-from dubplate_backend.tracking.priors import Priors
+from dubplate_backend.tracking.priors import Priors, likely_faces
 from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.settings import TrackSettings
@@ -147,7 +147,7 @@ def test_the_terms_derivatives_are_those_of_their_values(head: HeadModel) -> Non
     lips = torch.tensor([1.0, 0.2, 1.0], dtype=torch.float64)
     reduced, weights = SurfaceHead.of(head), Weights()
     term = LandmarkTerm(reduced, view, observed, depth, trust, lips, weights)
-    problem = Problem(term, Priors(reduced, 880.0, 800.0, weights))
+    problem = Problem(term, Priors(reduced, likely_faces(head, weights), 880.0, 800.0, weights))
     generator = torch.Generator().manual_seed(5)
     motion = torch.randn(3, UNKNOWNS, generator=generator, dtype=torch.float64) * 0.05
     motion[:, 5] += 0.9

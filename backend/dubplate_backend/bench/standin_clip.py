@@ -16,7 +16,7 @@ from dubplate_backend.bench.truth_motion import Filmed, filmed, lit, moving
 from dubplate_backend.head.model import EXPRESSION_COMPONENTS, SHAPE_COMPONENTS, HeadModel
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.raster.rasterise import interpolate, rasterise
-from dubplate_backend.speech.mouth import mouth_on_head
+from dubplate_backend.speech.mouth import lips_apart, mouth_on_head
 from dubplate_backend.synthetic.actor import Actor, Pose, cast, picture
 from dubplate_backend.synthetic.backdrop import backdrop
 from dubplate_backend.synthetic.light import irradiance
@@ -73,6 +73,7 @@ def _film(clip: StandinClip, head: HeadModel, folder: Path) -> None:
     base[:, :FACE_DRAWN] = _drifting(times, random) @ random.normal(0, FACE_SPREAD, (4, FACE_DRAWN))
     controls = {**performance.controls, "smile_L": _smile(times, random), "smile_R": _smile(times, random)}
     expression, jaw = mouth_on_head(head, shape, base, JAW_STRETCH * performance.jaw_deg, controls)
+    expression, jaw = lips_apart(head, shape, expression, jaw)
     rest = head.landmarks(head.shaped(torch.from_numpy(shape))[0])[0].double().numpy()
     track = _track(times, shape, expression, jaw, performance, filmed(rest, performance, clip.size, seed=clip.seed))
     lights = lit(times, seed=clip.seed)

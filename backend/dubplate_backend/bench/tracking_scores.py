@@ -35,7 +35,7 @@ class TruthScores:
     lips_skull_mm: float  # lip vertices in skull space after a similarity there
     jaw_deg: float  # angle of the rotation between tracked and true jaw
     jaw_opening_deg: float  # difference of the turns about x
-    rotation_deg: float  # of the skull (head and neck), after the clip's similarity
+    rotation_deg: float  # of the resting face as skull and neck turn it, after the clip's similarity
     rotation_worst_deg: float
     scale: float  # of the similarity: tracked to true
     focal_ratio: float  # tracked over true
@@ -89,7 +89,10 @@ def truth_scores(head: HeadModel, tracked: Track, true: Track) -> TruthScores:
     clip = Similarity.between(tracked_camera.reshape(-1, 3), true_camera.reshape(-1, 3))
     skull = Similarity.between(tracked_skull.reshape(-1, 3), true_skull.reshape(-1, 3))
     lips_mm = 1e3 * _mean_distance(clip(tracked_camera[:, lips]), true_camera[:, lips])  # (T,)
-    rotation = _angle_deg(clip.rotation @ skull_rotation(tracked)[frames], skull_rotation(true)[frames])
+    tracked_rest, true_rest = (
+        in_camera(posed(head, at_rest(each), face, frames), each, frames) for each in (tracked, true)
+    )
+    rotation = _turn_between_deg(clip(tracked_rest), true_rest)  # (T,)
     tracked_jaw, true_jaw = (each.jaw[frames].astype(np.float64) for each in (tracked, true))
     return TruthScores(
         lips_mm=float(lips_mm.mean()),
@@ -171,9 +174,13 @@ def unturned(track: Track) -> Track:
     return replace(track, neck=np.zeros_like(track.neck))
 
 
-def skull_rotation(track: Track) -> np.ndarray:
-    """(T, 3, 3): how the skull stands before the camera, the neck's turn being part of it."""
-    return matrix_from_axis_angle(track.rotation) @ matrix_from_axis_angle(track.neck)
+def at_rest(track: Track) -> Track:
+    """The same with a face that does nothing: what skull and neck alone do.
+
+    Heads of two shapes have no axes in common: a face modelled a degree aslant and turned back by one stands right. So
+    it is the resting face that is laid on the true one, and not the head's axes."""
+    still = {name: np.zeros_like(getattr(track, name)) for name in ("expression", "jaw", "eyes", "eyelids")}
+    return replace(track, **still)
 
 
 def _vertices(head: HeadModel, track: Track, frames: np.ndarray) -> torch.Tensor:
@@ -184,6 +191,12 @@ def _vertices(head: HeadModel, track: Track, frames: np.ndarray) -> torch.Tensor
 def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(T,) of (T, N, 3)."""
     return np.linalg.norm(a - b, axis=-1).mean(axis=-1)
+
+
+def _turn_between_deg(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(T,) angle of the rotation that lays source on target best in each frame, (T, N, 3) both."""
+    turns = [Similarity.between(a, b).rotation for a, b in zip(source, target, strict=True)]
+    return np.degrees(np.linalg.norm(axis_angle_from_matrix(np.stack(turns)), axis=-1))
 
 
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:

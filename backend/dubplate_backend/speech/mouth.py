@@ -86,6 +86,14 @@ def mouth_on_head(
     return expression, jaw
 
 
+def lips_apart(
+    head: HeadModel, shape: np.ndarray, expression: np.ndarray, jaw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The codes (T, 100) and (T, 3) of `mouth_on_head` with lips that overlap brought to where they meet."""
+    overlap = np.minimum(LipGauge(head, shape).closing(expression, jaw), 0)
+    return _add(head, "lips_close", overlap, expression, jaw)
+
+
 def resting_face(head: HeadModel, shot: Shot) -> np.ndarray:
     """(T, 100): what was filmed, with the mouth brought to rest and the upper face left as it was.
 

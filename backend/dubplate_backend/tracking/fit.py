@@ -28,7 +28,7 @@ from dubplate_backend.tracking.lens import Lens
 from dubplate_backend.tracking.misplaced_landmarks import MisplacedLandmarks
 from dubplate_backend.tracking.occlusion import Occlusion
 from dubplate_backend.tracking.photometry import Photometry
-from dubplate_backend.tracking.priors import Priors
+from dubplate_backend.tracking.priors import Priors, likely_faces
 from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.settings import TrackSettings
@@ -53,6 +53,7 @@ from dubplate_shared.progress import Progress, ProgressCallback, Stop
 KEY_FRAMES = 16  # frames that identity is found from
 SHARED_STEPS = 15
 MOTION_STEPS = 15
+START_STEPS = 10  # where colours go on from there
 IDENTITY_STEPS = 6  # at each level of detail, twice
 COLOUR_STEPS = 3  # at each level of detail
 LOOKED_AT = (0, 2)  # levels at which it is seen anew which points are visible and how they face the light
@@ -153,9 +154,9 @@ class Fitter:
         bias: Tensor | None = None,
         weights: Weights | None = None,
     ) -> Problem:
-        """colours: whether they are fitted too; else the neck keeps straight: landmarks do not tell it from the head.
-        lips: [T] trust in the lips' landmarks.   bias: see `_bias`.   weights: the settings' unless told."""
-        weights = weights or self.weights
+        """colours: whether they are fitted too; else the neck keeps straight.   lips: [T] trust in the lips' landmarks.
+        bias: see `_bias`.   weights: the settings' unless told."""
+        weights = weights or (self.weights if colours else self.weights.for_landmarks_alone())
         weights = weights if colours else weights.with_still_neck()
         trust = self.trust[frames]
         landmarks = LandmarkTerm(
@@ -167,7 +168,8 @@ class Fitter:
             torch.ones_like(trust) if lips is None else lips,
             weights,
         )
-        return Problem(landmarks, Priors(head, self.focal, self.lens.diagonal, weights))
+        priors = Priors(head, likely_faces(self.head, weights), self.focal, self.lens.diagonal, weights)
+        return Problem(landmarks, priors)
 
     def _identity_of_landmarks(self) -> Arrays:
         """`key_motion` [K, 114] of the key frames and `shared` [S + 3]."""
@@ -190,17 +192,18 @@ class Fitter:
 
     def _motion_of_landmarks(self, identity: Arrays) -> Arrays:
         """`motion` [S, 114] of all seen frames."""
-        counter = Counter(self.progress, MOTION_STEPS * len(self.windows), "landmark fit")
+        steps = START_STEPS if self.settings.photometric else MOTION_STEPS
+        counter = Counter(self.progress, steps * len(self.windows), "landmark fit")
         of = Shared(torch.from_numpy(identity["shared"]))
         bias = self._bias(torch.from_numpy(identity["key_motion"]), of)
         shaped, parts = self.reduced.shaped(of.shape), []
         for number, (start, end) in enumerate(self.windows):
             window = slice(start, end)
             motion = self._rigid(shaped, window, of)
-            search = Search(MOTION_STEPS, self.stop, counter.step)
+            search = Search(steps, self.stop, counter.step)
             problem = self._problem(shaped, window, bias=bias)
             parts.append(solve_motion(problem, motion, of.camera, self._smooth(window), search))
-            counter.reach(MOTION_STEPS * (number + 1))
+            counter.reach(steps * (number + 1))
         return {"motion": blended(parts, self.windows).numpy()}
 
     def _identity_of_colours(self, model: AlbedoModel, landmarks: Arrays) -> Arrays:

@@ -28,6 +28,7 @@ from dubplate_shared.landmarks import (
 
 PAIRS = ([upper for upper, _ in INNER_LIP_PAIRS], [lower for _, lower in INNER_LIP_PAIRS])
 MOUTH = (*LIPS,)
+CARRIED = 0.2  # of a point's motion
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class LandmarkTerm:
         )
         scale = self.trust.sqrt()[:, None] / size[:, None]  # [T, 1] per px
         lips = self.lips_trust.sqrt()[:, None]
-        points = scale / landmark_shares(self.weights)  # [T, 468]
+        points = scale / landmark_shares(self.weights, self.head.jaw_weight[:, 0])  # [T, 468]
         points[:, list(MOUTH)] *= lips
         depths = (scale / self.weights.depth_share).expand(-1, COUNT)
         pairs = (scale * lips / self.weights.lip_pair_share).expand(-1, len(upper))
@@ -143,8 +144,8 @@ def relief(points: Tensor, focal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return raised, per_metre[..., None], (raised / mean)[..., None]
 
 
-def landmark_shares(weights: Weights) -> Tensor:
-    """Standard deviation of each landmark as a share of the inter-ocular distance, [468]."""
+def landmark_shares(weights: Weights, jaw_weight: Tensor) -> Tensor:
+    """Standard deviation of each landmark as a share of the inter-ocular distance, [468].   jaw_weight: [468]."""
     shares = torch.full((COUNT,), weights.face_share, dtype=torch.float64)
     for points, share in (
         (FACE_OVAL, weights.outline_share),
@@ -153,4 +154,6 @@ def landmark_shares(weights: Weights) -> Tensor:
         ((RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER), weights.mouth_corner_share),
     ):
         shares[list(points)] = share
-    return shares
+    beside = torch.where(jaw_weight > CARRIED, weights.carried_by_jaw, weights.beside_colours)
+    beside[list(LIPS)] = 1.0
+    return shares * beside

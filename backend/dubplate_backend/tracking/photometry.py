@@ -29,7 +29,7 @@ ALBEDO_ROUNDS = 3  # light and albedo by turns
 LIGHT_ROUNDS = 3
 # An error of this size, of the display's range, is more than a fit of the same skin leaves: something else is seen.
 FOREIGN = 0.12
-OPEN_FACING, OPEN_FACING_FADES = 0.3, 0.15  # cosines
+LEAST_FACING, FACING_FADES = 0.3, 0.15  # cosines
 INNER_LIPS_SHARE = 0.1  # of belief in the line where lips meet: its shade comes and goes with the gap
 
 
@@ -81,47 +81,66 @@ class Photometry:
         self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo
     ) -> tuple[PhotometricTerm, Tensor]:
         """The photometric term around what is `seen`, and the light that it was made with, [T, 9, 3]."""
-        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
-        normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
-        projected = self.points.of_vertices(self.head, seen.projected)
-        colours = srgb_to_linear(sample(crops.levels[level], in_crop(projected, crops, level)))
-        own = self.points.of_vertices(self.head, albedo.vertices)  # [N, 3]
-        belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
-        light = solve_light(colours, own, normals, trusted(belief, colours), None)
-        for _ in range(LIGHT_ROUNDS):  # without what disagrees, each frame near to the mean of all
-            error = (linear_to_srgb(own * shading(normals, light)) - linear_to_srgb(colours)).square().mean(-1)
-            believed = trusted(belief / (1 + error / FOREIGN**2).square(), colours)
-            light = solve_light(colours, own, normals, believed, light.median(0).values)
-        term = PhotometricTerm(
+        lit = self._lit(crops, level, seen, albedo)
+        return self._term(crops, level, view, lit, lit.belief), lit.light
+
+    def open_term(self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo) -> UnknownAlbedo:
+        """As `term`, the albedo being sought too.
+
+        Without what would pull at the shape: the shade between the lips; the neck and its collar."""
+        lit = self._lit(crops, level, seen, albedo)
+        belief = lit.belief * ~self.points.neck
+        belief = torch.where(self.points.inner_lips, belief * INNER_LIPS_SHARE, belief)
+        likely = self.points.of_vertices(self.head, self.model.of(albedo.code))
+        return UnknownAlbedo.of(self._term(crops, level, view, lit, belief), lit.shaded, lit.albedo, likely)
+
+    def _term(self, crops: FaceCrops, level: int, view: View, lit: LitPoints, belief: Tensor) -> PhotometricTerm:
+        """Colours are believed as far as most of them fit."""
+        well_seen = lit.error[belief > 0.5]
+        usual = float(well_seen.median()) if len(well_seen) else 0.0
+        misfit = max(usual**2 - self.weights.noise**2, 0.0) ** 0.5
+        colour = max(self.weights.colour, self.weights.colour_per_misfit * misfit)
+        return PhotometricTerm(
             self.reduced,
             view,
             crops.levels[level],
             crops.corner,
             crops.scale(level),
-            linear_to_srgb(own * shading(normals, light)),
+            lit.expected,
             belief,
-            self.weights,
+            replace(self.weights, colour=colour),
         )
-        return term, light
 
-    def open_term(self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo) -> UnknownAlbedo:
-        """As `term`, the albedo being sought too, and colours believed as far as most of them fit.
-
-        Without what would pull at the shape: silhouettes, where the blur mixes in what is behind; the shade between the
-        lips; the neck and its collar."""
-        term, light = self.term(crops, level, view, seen, albedo)
-        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]
-        clear = ((facing - OPEN_FACING) / OPEN_FACING_FADES).clamp(0, 1)
-        belief = term.belief * clear * ~self.points.neck
-        belief = torch.where(self.points.inner_lips, belief * INNER_LIPS_SHARE, belief)
+    def _lit(self, crops: FaceCrops, level: int, seen: Surface, albedo: Albedo) -> LitPoints:
+        """Silhouettes, where the blur mixes in what is behind, light the face but are not compared."""
+        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
         normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
         projected = self.points.of_vertices(self.head, seen.projected)
-        own, likely = (self.points.of_vertices(self.head, of) for of in (albedo.vertices, self.model.of(albedo.code)))
-        error = (sample(term.crops, in_crop(projected, crops, level)) - term.expected).square().mean(-1).sqrt()
-        usual = float(error[belief > 0.5].median()) if bool((belief > 0.5).any()) else 0.0
-        weights = replace(self.weights, colour=max(self.weights.colour, self.weights.colour_per_usual_error * usual))
-        term = replace(term, belief=belief, weights=weights)
-        return UnknownAlbedo.of(term, shading(normals, light), own, likely)
+        shown = sample(crops.levels[level], in_crop(projected, crops, level))
+        colours, own = srgb_to_linear(shown), self.points.of_vertices(self.head, albedo.vertices)  # [T, N, 3], [N, 3]
+        belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
+        light = solve_light(colours, own, normals, trusted(belief, colours), None)
+        for _ in range(LIGHT_ROUNDS):  # without what disagrees, each frame near to the mean of all
+            error = (linear_to_srgb(own * shading(normals, light)) - shown).square().mean(-1)
+            believed = trusted(belief / (1 + error / FOREIGN**2).square(), colours)
+            light = solve_light(colours, own, normals, believed, light.median(0).values)
+        shaded = shading(normals, light)
+        expected = linear_to_srgb(own * shaded)
+        clear = ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
+        return LitPoints(own, light, shaded, expected, (shown - expected).square().mean(-1).sqrt(), belief * clear)
+
+
+@dataclass(frozen=True)
+class LitPoints:
+    """albedo: [N, 3] linear RGB.   light: [T, 9, 3].   shaded: [T, N, 3], what it multiplies the albedo by.   expected:
+    [T, N, 3], display-referred, and error: [T, N], root mean square of what is seen from it.   belief: [T, N]."""
+
+    albedo: Tensor
+    light: Tensor
+    shaded: Tensor
+    expected: Tensor
+    error: Tensor
+    belief: Tensor
 
 
 def in_crop(projected: Tensor, crops: FaceCrops, level: int) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.normal import Normal
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.unknowns import EXPRESSION, EYELIDS, JAW, NECK, Shared
@@ -17,17 +18,19 @@ from dubplate_shared.landmarks import CHIN, LOWER_INNER_LIP, UPPER_INNER_LIP
 
 @dataclass(frozen=True)
 class Priors:
-    """landmarks: the head at MediaPipe's points, for what an expression does to lips and chin.   focal_px: where the
-    focal length is expected.   diagonal: of the picture, px."""
+    """landmarks: the head at MediaPipe's points, for what an expression does to lips and chin.   faces: [100, 100], see
+    `likely_faces`.   focal_px: where the focal length is expected.   diagonal: of the picture, px."""
 
     landmarks: SurfaceHead
+    faces: Tensor
     focal_px: float
     diagonal: float
     weights: Weights
 
     def cost(self, x: Tensor, shared: Tensor) -> float:
         precision = self._precision(x)
-        total = float((precision * x.square()).sum())
+        faces = x[:, EXPRESSION]
+        total = float((precision * x.square()).sum()) + float(((faces @ self.faces) * faces).sum())
         for row in self._openings():
             total += float((x[:, EXPRESSION] @ row).square().sum())
         off, deviation = self._shared(shared)
@@ -38,6 +41,8 @@ class Priors:
         normal.cost += self.cost(x, shared)
         normal.own += torch.diag_embed(precision)
         normal.own_gradient += precision * x
+        normal.own[:, EXPRESSION, EXPRESSION] += self.faces
+        normal.own_gradient[:, EXPRESSION] += x[:, EXPRESSION] @ self.faces
         for row in self._openings():
             amount = x[:, EXPRESSION] @ row  # [T]
             normal.own_gradient[:, EXPRESSION] += amount[:, None] * row
@@ -55,7 +60,6 @@ class Priors:
         open_ = torch.where(x[:, opening] < 0, weights.jaw_shut_rad, weights.jaw_open_rad)
         precision[:, opening] = open_**-2
         precision[:, opening + 1 : JAW.stop] = weights.jaw_twist_rad**-2
-        precision[:, EXPRESSION] = weights.expression**-2
         precision[:, EYELIDS] = weights.eyelids**-2
         precision[:, NECK] = weights.neck_rad**-2
         return precision
@@ -77,3 +81,12 @@ class Priors:
         off = shared.clone()
         off[len(of.shape)] -= torch.log(torch.tensor(self.focal_px, dtype=torch.float64))
         return off, deviation
+
+
+def likely_faces(head: HeadModel, weights: Weights) -> Tensor:
+    """Inverse covariance of a talking face's expression, [100, 100] float64: little of anything, and much of what the
+    semantic controls do. Components have unit deviation over all that faces can do; while talking they move by far
+    less, and what moves then goes the controls' ways: lips forward with the corners inward, and so on."""
+    ways = torch.stack([expression for expression, _ in head.controls.values()]).double()  # [C, 100]
+    covariance = weights.expression**2 * torch.eye(ways.shape[1], dtype=torch.float64)
+    return torch.linalg.inv(covariance + weights.control**2 * ways.T @ ways)

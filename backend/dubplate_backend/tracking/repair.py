@@ -27,7 +27,7 @@ from dubplate_backend.tracking.lens import Lens
 from dubplate_backend.tracking.occlusion import Occlusion
 from dubplate_backend.tracking.photometry import Photometry
 from dubplate_backend.tracking.pins import Pins
-from dubplate_backend.tracking.priors import Priors
+from dubplate_backend.tracking.priors import Priors, likely_faces
 from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.projection import View, see
 from dubplate_backend.tracking.quality import Seen
@@ -154,6 +154,7 @@ class Repair:
         self.window = slice(max(span[0] - BESIDE, 0), min(span[1] + BESIDE, len(track)))
         self.inside = slice(span[0] - self.window.start, span[1] - self.window.start)
         self.pins = pins.within(track.frame[self.span].tolist())
+        weights = weights if albedo is not None else weights.for_landmarks_alone()
         # FaceMesh's depth is not kept in a track.
         self.weights = replace(weights.with_known_lens(), depth_share=float("inf"))
         self.lens = held_lens(track, footage)
@@ -172,11 +173,12 @@ class Repair:
         observed, moved, pinned = self._observed(view)
         held = self._held()
         smooth = self._smooth()
+        faces = likely_faces(self.head, self.weights)
 
         def problem(lips: Tensor) -> Problem:
             depth = torch.zeros(observed.shape[:2], dtype=torch.float64)
             term = LandmarkTerm(self.shaped, view, observed, depth, self.trust, lips, self.weights, pinned)
-            priors = Priors(self.shaped, float(self.shared.focal), self.lens.diagonal, self.weights)
+            priors = Priors(self.shaped, faces, float(self.shared.focal), self.lens.diagonal, self.weights)
             return Problem(term, priors, held=held)
 
         start = torch.where(held.precision > 0, held.target, self.motion)

@@ -102,6 +102,10 @@ class SurfaceHead:
             self, moved_base=self.moved_base + share[0] * offset, still_base=self.still_base + share[1] * offset
         )
 
+    def rest(self) -> Tensor:
+        """The points of the person's face at rest, [N, 3], with what shape is not folded in at its mean."""
+        return self.rooted_base + self.still_base + self.moved_base
+
     def single(self) -> SurfaceHead:
         """The same in float32: what thousands of points are fitted in."""
         return SurfaceHead(**{field.name: getattr(self, field.name).float() for field in fields(self)})

@@ -25,13 +25,21 @@ class Weights:
     eyes_share: float = 0.02
     outline_share: float = 0.06
     lip_pair_share: float = 0.0025  # difference of facing points of the inner lips: what makes lips touch
-    # FaceMesh's depth: on the development clip 4.8 % root mean square from a fit that never saw it, at scale 1.04.
-    depth_share: float = 0.08
+    # FaceMesh's depth: on the development clip 4.8 % root mean square from a fit that never saw it, at scale 1.04. Of
+    # how lips move in depth it tells half, so that it is believed only where colours are not there.
+    depth_share: float = 0.5
+    landmarks_alone_depth_share: float = 0.08
     robust_from: float = 3.0  # residuals beyond this many deviations count linearly (pseudo-Huber)
+    # Where colours are fitted too, times the deviations above, lips left out. FaceMesh turns a face less than it did
+    # turn, and draws chin and cheeks towards a shut mouth: on a clip of known motion they follow 0.7 of the jaw.
+    beside_colours: float = 3.0
+    carried_by_jaw: float = 10.0  # points that the jaw carries
     pin_share: float = 0.002  # a point that a person placed
 
     # Colours, of the display's range 0..1. Neighbouring points err together, which the deviation stands for.
-    colour: float = 0.03
+    colour: float = 0.014  # at least
+    noise: float = 0.005  # of camera and coding: what of the median error is no misfit, and averages out over points
+    colour_per_misfit: float = 2.0  # the rest of it is alike for points side by side
     colour_robust_from: float = 3.0  # Cauchy's knee, in deviations: about L1 from there on
 
     # The identity, from a few frames. FaceMesh's errors there are alike for whole regions, so that 468 points count as
@@ -39,10 +47,9 @@ class Weights:
     # outline 4.4 %, lips 0.9 %). Colours: at the true pose of a known face, half of all errors are below 0.008.
     identity_landmarks: float = 3.0  # times the deviations above
     identity_lip_pair_share: float = 0.035
-    identity_depth_share: float = 0.5
-    identity_shape: float = 0.5
-    identity_colour: float = 0.03  # at least
-    colour_per_usual_error: float = 8.0  # and this often the median error
+    identity_shape: float = 0.35
+    identity_colour: float = 0.02
+    identity_colour_per_misfit: float = 12.0
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
     outline_misplaced_m: float = 0.006
@@ -55,7 +62,8 @@ class Weights:
 
     # Head. Components have unit standard deviation by construction.
     shape: float = 1.0
-    expression: float = 1.0
+    expression: float = 0.2
+    control: float = 0.5  # of each semantic control's full pose
     eyelids: float = 0.6
     jaw_open_rad: float = 0.60
     jaw_shut_rad: float = 0.01  # closing beyond shut teeth
@@ -91,15 +99,20 @@ class Weights:
             eyes_share=self.eyes_share * times,
             outline_share=self.outline_share * times,
             lip_pair_share=self.identity_lip_pair_share,
-            depth_share=self.identity_depth_share,
+            beside_colours=1.0,
             shape=self.identity_shape,
             colour=self.identity_colour,
+            colour_per_misfit=self.identity_colour_per_misfit,
             colour_robust_from=self.identity_colour_robust_from,
         )
 
     def with_still_neck(self) -> Weights:
-        """The same for a neck that keeps straight."""
+        """The same for a neck that keeps straight: landmarks do not tell it from the head."""
         return replace(self, neck_rad=1e-6)
+
+    def for_landmarks_alone(self) -> Weights:
+        """The same where no colours are fitted."""
+        return replace(self, depth_share=self.landmarks_alone_depth_share, beside_colours=1.0, carried_by_jaw=1.0)
 
 
 REFERENCE_GAP_S = 1 / 25
