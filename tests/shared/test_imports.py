@@ -56,8 +56,8 @@ def test_a_blocked_import_would_be_noticed() -> None:
 
 # From the top of ARCHITECTURE.md's table to the bottom.
 ROOMS = (
-    "cli", "demo", "health", "bench", "server", "actors", "jobs", "evaluation", "rendering", "training", "interchange", "synthetic",
-    "tracking", "compositing", "renderers", "plates", "speech", "texture", "raster", "head",
+    "cli", "demo", "health", "bench", "server", "actors", "jobs", "evaluation", "rendering", "training", "interchange",
+    "synthetic", "tracking", "compositing", "renderers", "plates", "speech", "texture", "raster", "head",
 )  # fmt: skip
 
 
