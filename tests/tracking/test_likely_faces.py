@@ -59,11 +59,11 @@ def test_landmarks_tilted_together_cost_nothing_and_one_alone_does(head: HeadMod
     assert float(MisplacedLandmarks.of(term, lone).apart().square().sum()) == pytest.approx(1, abs=0.05)
 
 
-def test_beside_colours_the_chin_s_landmark_is_hardly_believed_and_the_lips_as_ever(head: HeadModel) -> None:
+def test_beside_colours_the_chin_s_landmark_is_believed_less_and_the_lips_as_ever(head: HeadModel) -> None:
     jaw_weight = SurfaceHead.of(head).jaw_weight[:, 0]
     beside = landmark_shares(Weights(), jaw_weight)
     alone = landmark_shares(Weights().for_landmarks_alone(), jaw_weight)
     assert torch.equal(beside[list(LIPS)], alone[list(LIPS)])
-    assert float(beside[CHIN] / alone[CHIN]) == pytest.approx(10)
-    assert float(beside[NOSE] / alone[NOSE]) == pytest.approx(3)
+    assert float(beside[CHIN] / alone[CHIN]) == pytest.approx(Weights().carried_by_jaw) != 1
+    assert beside[NOSE] == alone[NOSE]
     assert beside[UPPER_INNER_LIP] < beside[NOSE] < beside[CHIN]

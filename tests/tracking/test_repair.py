@@ -104,9 +104,9 @@ def test_pins_bring_slipped_lips_back_and_the_rest_stays_bit_for_bit(
     assert equal_outside(wrong, after, WRONG)
     assert pinned_px(after, pins).max() < 1.0
     assert lips_error_percent(after, truth, WRONG) < 1.2
-    # A pin that says nothing leaves the lips where the detector has them, as far as colours let it.
+    # A pin that says nothing leaves the lips nearer to where the detector has them, as far as colours let it.
     nothing = repaired(Pins((LandmarkPin(numbers[0], 10, *map(float, truth.projected_px[WRONG.start, 10])),)))
-    assert lips_error_percent(nothing, truth, WRONG) > 3.0
+    assert lips_error_percent(nothing, truth, WRONG) > 2.0
 
 
 def test_a_keyed_pose_holds_and_the_frames_around_lead_to_it(landmark_shot: Shot, head: HeadModel) -> None:

@@ -154,6 +154,6 @@ def landmark_shares(weights: Weights, jaw_weight: Tensor) -> Tensor:
         ((RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER), weights.mouth_corner_share),
     ):
         shares[list(points)] = share
-    beside = torch.where(jaw_weight > CARRIED, weights.carried_by_jaw, weights.beside_colours)
+    beside = torch.where(jaw_weight > CARRIED, weights.carried_by_jaw, 1.0)
     beside[list(LIPS)] = 1.0
     return shares * beside

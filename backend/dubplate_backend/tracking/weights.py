@@ -30,14 +30,13 @@ class Weights:
     depth_share: float = 0.5
     landmarks_alone_depth_share: float = 0.08
     robust_from: float = 3.0  # residuals beyond this many deviations count linearly (pseudo-Huber)
-    # Where colours are fitted too, times the deviations above, lips left out. FaceMesh turns a face less than it did
-    # turn, and draws chin and cheeks towards a shut mouth: on a clip of known motion they follow 0.7 of the jaw.
-    beside_colours: float = 3.0
-    carried_by_jaw: float = 10.0  # points that the jaw carries
+    # Where colours are fitted too, times the deviations above, points that the jaw carries but lips: FaceMesh draws
+    # chin and cheeks towards a shut mouth; on a clip of known motion they follow 0.7 of the jaw.
+    carried_by_jaw: float = 3.0
     pin_share: float = 0.002  # a point that a person placed
 
     # Colours, of the display's range 0..1. Neighbouring points err together, which the deviation stands for.
-    colour: float = 0.014  # at least
+    colour: float = 0.02  # at least
     noise: float = 0.005  # of camera and coding: what of the median error is no misfit, and averages out over points
     colour_per_misfit: float = 2.0  # the rest of it is alike for points side by side
     colour_robust_from: float = 3.0  # Cauchy's knee, in deviations: about L1 from there on
@@ -49,7 +48,7 @@ class Weights:
     identity_lip_pair_share: float = 0.035
     identity_shape: float = 0.35
     identity_colour: float = 0.02
-    identity_colour_per_misfit: float = 12.0
+    identity_colour_per_misfit: float = 20.0
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
     outline_misplaced_m: float = 0.006
@@ -99,7 +98,6 @@ class Weights:
             eyes_share=self.eyes_share * times,
             outline_share=self.outline_share * times,
             lip_pair_share=self.identity_lip_pair_share,
-            beside_colours=1.0,
             shape=self.identity_shape,
             colour=self.identity_colour,
             colour_per_misfit=self.identity_colour_per_misfit,
@@ -112,7 +110,7 @@ class Weights:
 
     def for_landmarks_alone(self) -> Weights:
         """The same where no colours are fitted."""
-        return replace(self, depth_share=self.landmarks_alone_depth_share, beside_colours=1.0, carried_by_jaw=1.0)
+        return replace(self, depth_share=self.landmarks_alone_depth_share, carried_by_jaw=1.0)
 
 
 REFERENCE_GAP_S = 1 / 25
