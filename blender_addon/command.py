@@ -23,10 +23,10 @@ from dubplate_shared.messages import JobFrame, JobInfo, JobProgress, Log, Messag
 from dubplate_shared.plate_names import plate_path
 
 from . import monitor
-from .export_head import export_head
+from .connection.session import RenderRequest
 from .request import Choice
-from .session import RenderRequest
-from .shot_link import find_head
+from .scene.export_head import export_head
+from .scene.shot_link import find_head
 
 _UNFINISHED_PERCENT = 99.0
 

@@ -24,8 +24,8 @@ from dubplate_shared.messages import (
     Message,
 )
 
+from .connection.session import RenderRequest, Session
 from .request import AS_THE_SCENE_SAYS, Choice, build_request, reach_backend
-from .session import RenderRequest, Session
 
 BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0

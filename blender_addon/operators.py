@@ -10,11 +10,11 @@ from bpy.props import StringProperty
 from dubplate_shared.errors import DubplateError, InvalidInput
 
 from . import monitor
-from .export_head import SUFFIXES, export_head
-from .import_shot import import_with_notes
-from .performance import write_take
+from .curves.performance import write_take
 from .request import Choice
-from .shot_link import ShotLink, find_head, heads
+from .scene.export_head import SUFFIXES, export_head
+from .scene.import_shot import import_with_notes
+from .scene.shot_link import ShotLink, find_head, heads
 
 SHOT_SUFFIX = ".dubshot"
 

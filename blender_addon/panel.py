@@ -8,7 +8,7 @@ import textwrap
 import bpy
 
 from . import monitor, operators
-from .shot_link import ShotLink, heads, is_linked
+from .scene.shot_link import ShotLink, heads, is_linked
 
 _LINE_CHARACTERS = 36  # of an error text in a sidebar of usual width; Blender's labels do not wrap
 

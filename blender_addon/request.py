@@ -12,10 +12,10 @@ from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.frames import format_frames, parse_frames
 
-from .performance import read_take
+from .connection.session import Environment, RenderRequest, Session
+from .curves.performance import read_take
 from .preferences import preference
-from .session import Environment, RenderRequest, Session
-from .shot_link import ShotLink, find_head, heads
+from .scene.shot_link import ShotLink, find_head, heads
 
 
 @dataclass(frozen=True)

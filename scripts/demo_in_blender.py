@@ -19,9 +19,9 @@ import bpy
 
 import blender_addon
 from blender_addon import command
-from blender_addon.animation import fcurves
-from blender_addon.armature import rotation_path
-from blender_addon.import_shot import import_with_notes
+from blender_addon.curves.animation import fcurves
+from blender_addon.rig.armature import rotation_path
+from blender_addon.scene.import_shot import import_with_notes
 
 
 def main(work: dict) -> int:

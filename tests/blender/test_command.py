@@ -25,7 +25,7 @@ def run(addon):
 @pytest.fixture
 def blend(bpy, addon, shot: Shot, tmp_path: Path) -> Path:
     """A saved scene with the shot in it, and Blender back at an empty one."""
-    from blender_addon.import_shot import import_shot
+    from blender_addon.scene.import_shot import import_shot
 
     import_shot(shot.path)
     path = tmp_path / "shot.blend"

@@ -85,7 +85,7 @@ def test_vertices_and_camera_come_back_where_they_were(bpy, addon, tmp_path, suf
 def test_an_alembics_lens_is_the_frames_own(bpy, addon, tmp_path):
     shot = write_test_shot(tmp_path, count=COUNT, zoom=True)
     bpy.ops.dubplate.import_shot(filepath=str(shot.path))
-    from blender_addon.export_head import export_head
+    from blender_addon.scene.export_head import export_head
 
     armature = bpy.data.objects["HEAD_scene7"]
     export_head(bpy.context, armature, tmp_path / "last.abc", (1012,))
@@ -129,7 +129,7 @@ def test_a_file_of_another_kind_is_refused_and_nothing_is_written(bpy, head, tmp
 
 
 def test_a_head_without_its_mesh_is_said(bpy, head, tmp_path):
-    from blender_addon.export_head import export_head
+    from blender_addon.scene.export_head import export_head
 
     bpy.data.objects.remove(head.children[0])
     with pytest.raises(InvalidInput, match="has lost its mesh"):

@@ -26,8 +26,8 @@ import bpy
 bpy.ops.extensions.package_install_files(filepath=extension, repo="user_default", enable_on_install=True)
 bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
 bpy.ops.dubplate.import_shot(filepath=shot)
-from bl_ext.user_default.dubplate.performance import read_take
-from bl_ext.user_default.dubplate.shot_link import find_head
+from bl_ext.user_default.dubplate.curves.performance import read_take
+from bl_ext.user_default.dubplate.scene.shot_link import find_head
 take = read_take(find_head(bpy.context))
 bpy.ops.wm.save_as_mainfile(filepath=blend)
 bpy.ops.wm.open_mainfile(filepath=blend)

@@ -35,7 +35,7 @@ def landmarks_through_blender(bpy, armature, camera, rig, frame: int) -> np.ndar
     from bpy_extras.object_utils import world_to_camera_view
     from mathutils import Vector
 
-    from blender_addon.rig import head_mesh_of
+    from blender_addon.rig.build import head_mesh_of
 
     scene = bpy.context.scene
     scene.frame_set(frame)
@@ -51,7 +51,7 @@ def landmarks_through_blender(bpy, armature, camera, rig, frame: int) -> np.ndar
 @pytest.mark.parametrize("zoom", [False, True])
 @pytest.mark.parametrize("moving_joints", [False, True])
 def test_blender_sees_the_landmarks_where_the_tracker_saw_them(bpy, tmp_path, zoom, moving_joints):
-    from blender_addon.import_shot import import_with_notes
+    from blender_addon.scene.import_shot import import_with_notes
 
     shot = write_test_shot(tmp_path, rig=make_rig(moving_joints=moving_joints), zoom=zoom)
     imported = import_with_notes(shot.path)
@@ -62,7 +62,7 @@ def test_blender_sees_the_landmarks_where_the_tracker_saw_them(bpy, tmp_path, zo
 
 
 def test_the_scene_runs_and_looks_as_the_shot(bpy, tmp_path):
-    from blender_addon.import_shot import import_shot
+    from blender_addon.scene.import_shot import import_shot
 
     rate = Rate(24000, 1001)
     shot = write_test_shot(tmp_path, rate=rate)
@@ -77,7 +77,7 @@ def test_the_scene_runs_and_looks_as_the_shot(bpy, tmp_path):
 
 
 def test_plate_and_sound_begin_with_the_shot(bpy, tmp_path):
-    from blender_addon.import_shot import import_with_notes
+    from blender_addon.scene.import_shot import import_with_notes
 
     write_tone(tmp_path / "voice.wav")
     write_plates(tmp_path, 5)
@@ -92,7 +92,7 @@ def test_plate_and_sound_begin_with_the_shot(bpy, tmp_path):
 
 
 def test_a_missing_plate_is_said_and_the_head_is_imported(bpy, tmp_path):
-    from blender_addon.import_shot import import_with_notes
+    from blender_addon.scene.import_shot import import_with_notes
 
     imported = import_with_notes(write_test_shot(tmp_path, audio=("voice.wav",)).path)
     assert any("plate" in note for note in imported.notes)
@@ -102,7 +102,7 @@ def test_a_missing_plate_is_said_and_the_head_is_imported(bpy, tmp_path):
 
 @pytest.mark.parametrize("name", ["nowhere.dubshot", "empty.dubshot"])
 def test_what_is_no_shot_adds_nothing_to_the_scene(bpy, tmp_path, name):
-    from blender_addon.import_shot import import_shot
+    from blender_addon.scene.import_shot import import_shot
 
     (tmp_path / "empty.dubshot").mkdir()
     with pytest.raises(InvalidInput):
@@ -111,8 +111,8 @@ def test_what_is_no_shot_adds_nothing_to_the_scene(bpy, tmp_path, name):
 
 
 def test_a_second_shot_stands_beside_the_first(bpy, tmp_path):
-    from blender_addon.import_shot import import_shot
-    from blender_addon.shot_link import find_head, heads
+    from blender_addon.scene.import_shot import import_shot
+    from blender_addon.scene.shot_link import find_head, heads
 
     shot = write_test_shot(tmp_path)
     first, second = import_shot(shot.path), import_shot(shot.path)
@@ -126,8 +126,8 @@ def test_a_second_shot_stands_beside_the_first(bpy, tmp_path):
 
 
 def test_fifteen_hundred_frames_are_imported_within_five_seconds(bpy, tmp_path):
-    from blender_addon.import_shot import import_shot
-    from blender_addon.performance import read_take
+    from blender_addon.curves.performance import read_take
+    from blender_addon.scene.import_shot import import_shot
 
     shot = write_test_shot(tmp_path, count=1500)
     start_s = time.process_time()  # of the processor: another program's work is not the import's
@@ -137,7 +137,7 @@ def test_fifteen_hundred_frames_are_imported_within_five_seconds(bpy, tmp_path):
 
 
 def test_a_head_that_turns_all_the_way_round_has_no_jumps_in_its_curves():
-    from blender_addon.axes import head_pose, object_transform
+    from blender_addon.rig.axes import head_pose, object_transform
     from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
     turn = np.linspace(0, 4 * np.pi, 400)

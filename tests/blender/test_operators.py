@@ -11,7 +11,7 @@ from dubplate_shared.take import Take
 
 def imported(bpy, shot, **arguments):
     """The head that File > Import made."""
-    from blender_addon.shot_link import find_head
+    from blender_addon.scene.shot_link import find_head
 
     assert bpy.ops.dubplate.import_shot(**({"filepath": str(shot.path)} | arguments)) == {"FINISHED"}
     return find_head(bpy.context)
@@ -34,8 +34,8 @@ def test_what_is_no_package_is_said_with_the_fix(bpy, addon, tmp_path):
 
 
 def test_the_import_is_undone_and_redone_as_one_step(bpy, addon, shot):
-    from blender_addon.performance import read_take
-    from blender_addon.shot_link import find_head, heads
+    from blender_addon.curves.performance import read_take
+    from blender_addon.scene.shot_link import find_head, heads
 
     bpy.ops.ed.undo_push(message="before")
     jaw = read_take(imported(bpy, shot)).jaw
@@ -48,8 +48,8 @@ def test_the_import_is_undone_and_redone_as_one_step(bpy, addon, shot):
 
 
 def test_another_take_replaces_the_curves_and_keeps_the_keys_that_were_there(bpy, addon, shot):
-    from blender_addon.performance import read_take
-    from blender_addon.shot_link import ShotLink
+    from blender_addon.curves.performance import read_take
+    from blender_addon.scene.shot_link import ShotLink
 
     rng = np.random.default_rng(2)
     take = Take("french", rng.normal(0, 1, (40, 100)), np.abs(rng.normal(0, 0.2, (40, 3))))

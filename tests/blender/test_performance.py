@@ -14,7 +14,7 @@ JAW = 'pose.bones["jaw"].rotation_euler'
 
 @pytest.fixture
 def armature(bpy, shot):
-    from blender_addon.import_shot import import_shot
+    from blender_addon.scene.import_shot import import_shot
 
     return import_shot(shot.path)
 
@@ -25,13 +25,13 @@ def rotation_error(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def jaw_curve(armature):
-    from blender_addon import animation
+    from blender_addon.curves import animation
 
     return animation.fcurves(armature)[JAW, 0]
 
 
 def test_the_take_read_back_is_the_take_imported(shot, armature):
-    from blender_addon.performance import read_take
+    from blender_addon.curves.performance import read_take
 
     take, tracked = read_take(armature), shot.tracked_take()
     assert np.array_equal(take.expression, tracked.expression)
@@ -40,7 +40,7 @@ def test_the_take_read_back_is_the_take_imported(shot, armature):
 
 
 def test_curves_stand_in_named_groups_and_the_jaw_opens_by_one_curve(armature):
-    from blender_addon import animation
+    from blender_addon.curves import animation
 
     groups: dict[str, int] = {}
     for fcurve in animation.fcurves(armature).values():
@@ -52,8 +52,8 @@ def test_curves_stand_in_named_groups_and_the_jaw_opens_by_one_curve(armature):
 
 def test_evaluated_and_plain_reading_give_the_same_bits(bpy, armature):
     """A frame that no edit touches keeps its pixels only if its numbers do not depend on how they were read."""
-    from blender_addon import animation
-    from blender_addon.performance import read_take
+    from blender_addon.curves import animation
+    from blender_addon.curves.performance import read_take
 
     assert animation.plays_only_its_action(armature, [JAW])
     plain = read_take(armature)
@@ -66,7 +66,7 @@ def test_evaluated_and_plain_reading_give_the_same_bits(bpy, armature):
 
 
 def test_a_key_changes_its_own_frames_only(bpy, armature):
-    from blender_addon.performance import read_take
+    from blender_addon.curves.performance import read_take
 
     before = read_take(armature)
     jaw = armature.pose.bones["jaw"]
@@ -80,7 +80,7 @@ def test_a_key_changes_its_own_frames_only(bpy, armature):
 
 
 def test_an_additive_nla_strip_is_in_the_take(bpy, armature):
-    from blender_addon.performance import read_take
+    from blender_addon.curves.performance import read_take
 
     base = read_take(armature)
     base_action = armature.animation_data.action
@@ -106,7 +106,7 @@ def test_an_additive_nla_strip_is_in_the_take(bpy, armature):
 
 
 def test_constraints_and_drivers_on_bones_are_in_the_take(bpy, armature):
-    from blender_addon.performance import read_take
+    from blender_addon.curves.performance import read_take
 
     limit = armature.pose.bones["jaw"].constraints.new("LIMIT_ROTATION")
     limit.use_limit_x, limit.min_x, limit.max_x, limit.owner_space = True, 0.3, 0.3, "LOCAL"
@@ -118,8 +118,8 @@ def test_constraints_and_drivers_on_bones_are_in_the_take(bpy, armature):
 
 
 def test_reading_leaves_the_scene_as_it_was(bpy, armature):
-    from blender_addon.performance import read_take
-    from blender_addon.rig import head_mesh_of
+    from blender_addon.curves.performance import read_take
+    from blender_addon.rig.build import head_mesh_of
 
     armature.pose.bones["jaw"].constraints.new("LIMIT_ROTATION")
     bpy.context.scene.frame_set(1017)
@@ -129,7 +129,7 @@ def test_reading_leaves_the_scene_as_it_was(bpy, armature):
 
 
 def test_frames_can_be_asked_for_one_by_one(armature):
-    from blender_addon.performance import read_take
+    from blender_addon.curves.performance import read_take
 
     whole, part = read_take(armature), read_take(armature, [1003, 1030])
     assert np.array_equal(part.jaw, whole.jaw[[2, 29]])
@@ -138,7 +138,7 @@ def test_frames_can_be_asked_for_one_by_one(armature):
 def test_a_shot_tracked_with_another_head_is_refused(armature, tmp_path, shot):
     import json
 
-    from blender_addon.shot_link import ShotLink
+    from blender_addon.scene.shot_link import ShotLink
 
     info = json.loads((shot.path / "shot.json").read_text())
     info["head"]["sha256"] = "cd" * 32
@@ -150,8 +150,8 @@ def test_a_shot_tracked_with_another_head_is_refused(armature, tmp_path, shot):
 def test_a_shot_that_is_gone_is_named_and_the_keys_stay(armature, shot):
     import shutil
 
-    from blender_addon.performance import read_take
-    from blender_addon.shot_link import ShotLink
+    from blender_addon.curves.performance import read_take
+    from blender_addon.scene.shot_link import ShotLink
 
     shutil.rmtree(shot.path)
     with pytest.raises(InvalidInput, match=r"scene7\.dubshot is not there"):
@@ -160,7 +160,7 @@ def test_a_shot_that_is_gone_is_named_and_the_keys_stay(armature, shot):
 
 
 def test_a_camera_is_no_head(bpy, armature):
-    from blender_addon.shot_link import ShotLink
+    from blender_addon.scene.shot_link import ShotLink
 
     with pytest.raises(InvalidInput, match="no Dubplate head"):
         ShotLink.of(bpy.context.scene.camera)

@@ -19,7 +19,7 @@ def placed(tmp_path, plate: PlateSource, first_frame: int) -> Shot:
 
 
 def shown(bpy, shot: Shot):
-    from blender_addon.plate import show_plate
+    from blender_addon.scene.plate import show_plate
 
     return show_plate(bpy.data.objects.new("camera", bpy.data.cameras.new("camera")), shot)
 

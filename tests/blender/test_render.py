@@ -43,7 +43,7 @@ def assets(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def backend(assets, tmp_path_factory):
     """A running backend that reads `assets`."""
-    from blender_addon.backend_process import start_backend
+    from blender_addon.connection.backend_process import start_backend
 
     output = tmp_path_factory.mktemp("plates")
     process = start_backend(sys.executable, roots=[assets], output_root=output)
@@ -54,7 +54,7 @@ def backend(assets, tmp_path_factory):
 @pytest.fixture
 def scene(bpy, addon, assets, backend):
     """The imported shot in a scene that names the actor and the output."""
-    from blender_addon.import_shot import import_shot
+    from blender_addon.scene.import_shot import import_shot
 
     import_shot(assets / "small.dubshot")
     settings = bpy.context.scene.dubplate

@@ -10,9 +10,9 @@ from blender_shot import drivers_round, make_rig
 
 def pose_in_blender(bpy, armature, expression, jaw, neck, eyes) -> np.ndarray:
     """Vertices (V, 3) of the evaluated mesh, in the armature's space, for values set on properties and bones."""
-    from blender_addon.armature import expression_name
-    from blender_addon.axes import euler_from_axis_angle
-    from blender_addon.rig import head_mesh_of
+    from blender_addon.rig.armature import expression_name
+    from blender_addon.rig.axes import euler_from_axis_angle
+    from blender_addon.rig.build import head_mesh_of
 
     for component, value in enumerate(expression):
         armature[expression_name(component)] = float(value)
@@ -28,7 +28,7 @@ def pose_in_blender(bpy, armature, expression, jaw, neck, eyes) -> np.ndarray:
 
 @pytest.mark.parametrize("moving_joints", [False, True])
 def test_blender_poses_the_head_as_our_skinning_does(bpy, moving_joints):
-    from blender_addon.rig import build_rig
+    from blender_addon.rig.build import build_rig
 
     rig = make_rig(moving_joints=moving_joints)
     armature = build_rig(rig, "HEAD", bpy.context.scene.collection)
@@ -44,7 +44,7 @@ def test_blender_poses_the_head_as_our_skinning_does(bpy, moving_joints):
 
 
 def test_an_expression_of_nine_deviations_is_not_clamped(bpy):
-    from blender_addon.rig import build_rig
+    from blender_addon.rig.build import build_rig
 
     rig = make_rig()
     armature = build_rig(rig, "HEAD", bpy.context.scene.collection)
@@ -58,7 +58,7 @@ def test_the_stand_in_head_is_posed_exactly_too(bpy):
     """The real head: thousands of vertices, teeth and tongue, controls that move the lips."""
     import torch
 
-    from blender_addon.rig import build_rig, head_mesh_of
+    from blender_addon.rig.build import build_rig, head_mesh_of
     from dubplate_backend.head.load import load_head
 
     rig = load_head().rig(torch.linspace(-1, 1, 300))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_shared.errors import BackendLost, BackendUnreachable
 from dubplate_shared.messages import JobFrame, JobState
 from faults.history import History, plates
@@ -57,7 +57,7 @@ def test_a_network_that_is_cut_and_mended_costs_one_connection_and_nothing_is_do
 
 CRASHING = """
 import json, sys, time
-from blender_addon.client import Client, start_backend
+from blender_addon.connection.client import Client, start_backend
 root, output, work = json.loads(sys.argv[1])
 backend = start_backend(sys.executable, roots=[root], output_root=output)
 client = Client.connect(backend.connection_file)

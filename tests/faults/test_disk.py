@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_shared.errors import OutputNotWritable
 from dubplate_shared.messages import JobState
 from faults.history import History, plates

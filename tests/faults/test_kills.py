@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_shared.errors import BackendLost, BackendUnreachable
 from dubplate_shared.frames import parse_frames
 from dubplate_shared.messages import JobState

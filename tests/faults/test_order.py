@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from faults.tracing import traced
 
 CALLS = "fsync,fdatasync,rename,sendto,write"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_shared.messages import JobState, PreviewOver
 from dubplate_shared.shot import Shot
 from faults.nursery import Backend, Nursery

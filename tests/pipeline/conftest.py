@@ -68,7 +68,7 @@ def plates_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def connection(assets: Path, plates_root: Path) -> Iterator[Path]:
     """A real backend in a process of its own."""
-    from blender_addon.client import start_backend
+    from blender_addon.connection.client import start_backend
 
     backend = start_backend(sys.executable, roots=[assets], output_root=plates_root)
     yield backend.connection_file

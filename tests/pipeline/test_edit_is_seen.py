@@ -88,11 +88,11 @@ def render(shot: Shot, actor: Path, connection: Path, plates_root: Path):
     """Import the shot in Blender, edit the jaw bone's curve over EDITED, render RENDERED through the socket."""
     bpy = pytest.importorskip("bpy")
     import blender_addon
-    from blender_addon.animation import fcurves
-    from blender_addon.armature import rotation_path
-    from blender_addon.client import Client
-    from blender_addon.import_shot import import_shot
-    from blender_addon.performance import read_take
+    from blender_addon.connection.client import Client
+    from blender_addon.curves.animation import fcurves
+    from blender_addon.curves.performance import read_take
+    from blender_addon.rig.armature import rotation_path
+    from blender_addon.scene.import_shot import import_shot
 
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     blender_addon.register()

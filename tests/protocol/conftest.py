@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_backend import Backend, RawSocket, running, write_empty_shot, write_random_actor
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_backend.server.models import Models
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.connection import SOCKETS, Connection

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import zmq
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.weights import save_weights

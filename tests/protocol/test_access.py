@@ -71,7 +71,7 @@ def test_an_actor_is_for_those_whom_the_file_names_and_a_change_counts_at_once(t
 def test_a_backend_refuses_by_name_what_may_not_be_drawn(tmp_path: Path, root: Path, models: Models):
     import threading
 
-    from blender_addon.client import Client
+    from blender_addon.connection.client import Client
 
     file = tmp_path / "access.json"
     file.write_text(json.dumps({"schema": "dubplate.access/1", "actors": {"man.dubactor": ["somebody else"]}}))

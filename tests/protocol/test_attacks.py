@@ -17,7 +17,7 @@ import zmq
 from hostile import HOSTILE, header
 from small_backend import RawSocket
 
-from blender_addon.client import BackendProcess, Client, start_backend
+from blender_addon.connection.client import BackendProcess, Client, start_backend
 from dubplate_shared.connection import SOCKETS, Connection
 from dubplate_shared.protocol import MAX_BUFFER_BYTES
 

@@ -19,7 +19,7 @@ sys.meta_path.insert(0, Block())
 package = types.ModuleType("addon")
 package.__path__ = [{str(ADDON)!r}]  # as in Blender, but without the add-on's own __init__
 sys.modules["addon"] = package
-from addon.client import Client, start_backend
+from addon.connection.client import Client, start_backend
 from dubplate_shared.errors import BackendUnreachable
 try:
     Client.connect("/nowhere/connection.json")

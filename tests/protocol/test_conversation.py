@@ -18,7 +18,7 @@ import zmq
 from hostile import HOSTILE
 from small_backend import RawSocket, running
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_backend.server.admission import Admission, Door
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.connection import listen

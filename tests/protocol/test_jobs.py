@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 from dubplate_shared.errors import Cancelled, DubplateError, HeadModelMismatch, InvalidInput, OutOfMemory
 from dubplate_shared.messages import JobFailed, JobState, Log
 

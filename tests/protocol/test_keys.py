@@ -14,8 +14,8 @@ import zmq
 from small_backend import RawSocket
 from typer.testing import CliRunner
 
-from blender_addon.client import Client
-from blender_addon.session import Session
+from blender_addon.connection.client import Client
+from blender_addon.connection.session import Session
 from dubplate_backend.cli.main import application
 from dubplate_backend.server.admission import DOMAIN, Door
 from dubplate_backend.server.assets import Assets

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.client import BackendProcess, Client, start_backend
+from blender_addon.connection.client import BackendProcess, Client, start_backend
 from dubplate_shared.errors import BackendLost, BackendUnreachable
 from dubplate_shared.files import read_json
 
@@ -90,7 +90,7 @@ def test_a_terminated_backend_removes_its_file_and_exits_with_the_code_for_it(st
 def test_a_backend_ends_with_its_parent_even_if_that_is_killed(tmp_path, root):
     script = f"""
 import sys, time
-from blender_addon.client import start_backend
+from blender_addon.connection.client import start_backend
 backend = start_backend(sys.executable, roots=[{str(root)!r}], output_root={str(tmp_path)!r},
                         connection_file={str(tmp_path / "c.json")!r})
 print(backend.process.pid, flush=True)
@@ -152,7 +152,7 @@ def test_the_log_names_no_token(lasting):
 
 def test_this_process_survives_closing_and_forgetting_clients_in_any_order(lasting):
     script = f"""
-from blender_addon.client import Client
+from blender_addon.connection.client import Client
 client = Client.connect({str(lasting.connection_file)!r})
 other = Client.connect({str(lasting.connection_file)!r})
 client.request(__import__("dubplate_shared.messages", fromlist=["Ping"]).Ping())

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from small_backend import Backend, running
 
-from blender_addon.client import Client
-from blender_addon.line import Line
+from blender_addon.connection.client import Client
+from blender_addon.connection.line import Line
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.server.models import Models
 from dubplate_shared.errors import InvalidInput

@@ -16,8 +16,8 @@ import pytest
 from pulled_cable import Proxy
 from small_backend import Backend, running
 
-from blender_addon.client import Client
-from blender_addon.session import Environment, RenderRequest, Session
+from blender_addon.connection.client import Client
+from blender_addon.connection.session import Environment, RenderRequest, Session
 from dubplate_backend.server.life import Life
 from dubplate_backend.server.models import Models
 from dubplate_shared.connection import Connection

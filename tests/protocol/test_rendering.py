@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from small_backend import Backend, running
 
-from blender_addon.client import Client, start_backend
+from blender_addon.connection.client import Client, start_backend
 from dubplate_backend.plates.manifest import Manifest
 from dubplate_backend.server.models import Models
 from dubplate_backend.server.render_work import take_of

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
 
+from ..rig.armature import EXPRESSION_COUNT, HARD_LIMIT, POSED_BONES, expression_name, expression_path, rotation_path
+from ..rig.axes import axis_angle_from_euler, euler_from_axis_angle, object_transform
+from ..rig.build import head_mesh_of
+from ..scene.shot_link import ShotLink
 from . import animation
 from .animation import Curve
-from .armature import EXPRESSION_COUNT, HARD_LIMIT, POSED_BONES, expression_name, expression_path, rotation_path
-from .axes import axis_angle_from_euler, euler_from_axis_angle, object_transform
-from .rig import head_mesh_of
-from .shot_link import ShotLink
 
 Array = npt.NDArray[Any]
 

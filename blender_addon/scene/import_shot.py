@@ -12,10 +12,10 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import TRACKED
 
+from ..curves.performance import write_take
+from ..rig.build import build_rig
 from .camera import build_camera, pixel_aspect
-from .performance import write_take
 from .plate import show_plate
-from .rig import build_rig
 from .shot_link import ShotLink
 from .sound import add_sound
 from .timeline import set_timeline

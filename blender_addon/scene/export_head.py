@@ -16,7 +16,7 @@ import bpy
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.files import atomic_path
 
-from .rig import head_mesh_of
+from ..rig.build import head_mesh_of
 from .shot_link import ShotLink
 
 ALEMBIC_SUFFIX = ".abc"

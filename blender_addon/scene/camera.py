@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from dubplate_shared.shot import Shot
 
-from .animation import Curve, write_action
-from .axes import CAMERA_EULER
+from ..curves.animation import Curve, write_action
+from ..rig.axes import CAMERA_EULER
 
 Array = npt.NDArray[Any]
 
