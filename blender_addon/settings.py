@@ -4,9 +4,9 @@
 import bpy
 from bpy.props import FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from .compat import PATH_OPTIONS
+
 _MOST_VERSIONS = 9999  # the wire's limit
-# Paths may begin with // (beside the .blend); from 4.5 on Blender wants that said.
-_PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 
 
 class DubplateSettings(bpy.types.PropertyGroup):
@@ -16,13 +16,13 @@ class DubplateSettings(bpy.types.PropertyGroup):
         name="Actor",
         description="The actor package (NAME.dubactor) that draws the face",
         subtype="DIR_PATH",
-        options=_PATH_OPTIONS,
+        options=PATH_OPTIONS,
     )
     output: StringProperty(
         name="Output",
         description="Folder for the plates: v001/SHOT_dub_v001.1001.exr and so on; empty: the one of the preferences",
         subtype="DIR_PATH",
-        options=_PATH_OPTIONS,
+        options=PATH_OPTIONS,
     )
     frames: StringProperty(
         name="Frames",
@@ -33,7 +33,7 @@ class DubplateSettings(bpy.types.PropertyGroup):
         name="Connection File",
         description="Connection file of a running backend; empty: start one with the Python of the preferences",
         subtype="FILE_PATH",
-        options=_PATH_OPTIONS,
+        options=PATH_OPTIONS,
     )
 
 

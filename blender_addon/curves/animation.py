@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one module that touches Actions and the NLA, so that Blender 4.2 to 5.2 are told apart in one place.
-
-Blender 4.2 and 4.3 keep F-curves in the Action; 4.4 put slots, layers and strips in between; 5.0 removed the old way.
-"""
+"""The one module that touches Actions and the NLA; where Blenders differ in them is in compat.py."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from typing import Any
 import bpy
 import numpy as np
 import numpy.typing as npt
+
+from .. import compat
 
 Array = npt.NDArray[Any]
 
@@ -39,18 +38,8 @@ def write_action(
     animation = datablock.animation_data or datablock.animation_data_create()
     animation.action = action
     for curve in curves:
-        _fill(_new_fcurve(action, datablock, curve), frames, curve.values)
+        _fill(compat.new_fcurve(action, datablock, curve.path, curve.index, curve.group), frames, curve.values)
     return action
-
-
-def _new_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, curve: Curve) -> bpy.types.FCurve:
-    if not hasattr(action, "slots"):  # 4.2, 4.3
-        return action.fcurves.new(curve.path, index=curve.index, action_group=curve.group)
-    # The action is assigned already: building slots by hand before that crashed 5.0.1.
-    fcurve = action.fcurve_ensure_for_datablock(datablock, curve.path, index=curve.index)
-    groups = _channels(datablock).groups
-    fcurve.group = groups.get(curve.group) or groups.new(curve.group)
-    return fcurve
 
 
 def _fill(fcurve: bpy.types.FCurve, frames: Sequence[int], values: Array) -> None:
@@ -68,27 +57,9 @@ def _keyframe_enum(name: str, item: str) -> int:
     return int(bpy.types.Keyframe.bl_rna.properties[name].enum_items[item].value)
 
 
-def _channels(datablock: bpy.types.ID) -> Any:
-    """What holds the F-curves that `datablock` plays: an Action (4.2, 4.3) or a channel bag; None if nothing."""
-    animation = datablock.animation_data
-    if animation is None or animation.action is None:
-        return None
-    action = animation.action
-    if not hasattr(action, "slots"):
-        return action
-    if animation.action_slot is None:
-        return None
-    for layer in action.layers:
-        for strip in layer.strips:
-            bag = strip.channelbag(animation.action_slot)
-            if bag is not None:
-                return bag
-    return None
-
-
 def fcurves(datablock: bpy.types.ID) -> dict[tuple[str, int], bpy.types.FCurve]:
     """F-curves of the active Action, by path and index; without those that are muted or broken."""
-    channels = _channels(datablock)
+    channels = compat.channels(datablock)
     if channels is None:
         return {}
     return {

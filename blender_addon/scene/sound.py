@@ -8,6 +8,8 @@ import bpy
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Shot
 
+from ..compat import sequence_strips
+
 
 def add_sound(scene: bpy.types.Scene, shot: Shot) -> bpy.types.SoundStrip | None:
     """Lay the shot's audio under its frames; None where it has none. Raises InvalidInput where the file is missing."""
@@ -15,8 +17,7 @@ def add_sound(scene: bpy.types.Scene, shot: Shot) -> bpy.types.SoundStrip | None
     if path is None:
         return None
     editor = scene.sequence_editor or scene.sequence_editor_create()
-    strips = getattr(editor, "strips", None)  # "sequences" until 4.3
-    strips = editor.sequences if strips is None else strips
+    strips = sequence_strips(editor)
     # Sound starts at time 0 of the footage, which is not always the first picture's time.
     start = round(shot.info.first_frame - float(shot.track.time[0]) * shot.info.rate.fps)
     channel = 1 + max((strip.channel for strip in strips), default=0)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where Blender 4.2 to 5.2 differ. No other module asks which Blender this is.
+
+Blender 4.2 and 4.3 keep F-curves in the Action; 4.4 put slots, layers and strips in between; 5.0 removed the old way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+# Paths may begin with // (beside the .blend); from 4.5 on Blender wants that said of a property.
+PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+
+
+def new_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, index: int, group: str) -> Any:
+    """An F-curve in `action`, which `datablock` plays already: building slots by hand before that crashed 5.0.1."""
+    if not hasattr(action, "slots"):
+        return action.fcurves.new(path, index=index, action_group=group)
+    fcurve = action.fcurve_ensure_for_datablock(datablock, path, index=index)
+    groups = channels(datablock).groups
+    fcurve.group = groups.get(group) or groups.new(group)
+    return fcurve
+
+
+def channels(datablock: bpy.types.ID) -> Any:
+    """What holds the F-curves that `datablock` plays: an Action or a channel bag; None if it plays nothing."""
+    animation = datablock.animation_data
+    if animation is None or animation.action is None:
+        return None
+    action = animation.action
+    if not hasattr(action, "slots"):
+        return action
+    if animation.action_slot is None:
+        return None
+    for layer in action.layers:
+        for strip in layer.strips:
+            bag = strip.channelbag(animation.action_slot)
+            if bag is not None:
+                return bag
+    return None
+
+
+def sequence_strips(editor: bpy.types.SequenceEditor) -> Any:
+    """The strips of the sequencer, which were called sequences until 4.3."""
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
