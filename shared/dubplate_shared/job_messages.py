@@ -201,7 +201,10 @@ class JobProgress(Message):
 
 @dataclass(frozen=True)
 class JobFrame(Message):
-    """A plate stands on disk, whole, with this hash. path: beneath the output root, with forward slashes."""
+    """A plate stands on disk, whole, with this hash. path: beneath the output root, with forward slashes.
+
+    kept: it was there already, or an earlier render had drawn the same.
+    """
 
     TYPE: ClassVar[str] = "job.frame"
     SOCKET: ClassVar[str] = "events"
@@ -210,6 +213,7 @@ class JobFrame(Message):
     frame: int
     path: str
     sha256: str
+    kept: bool = False
 
 
 @dataclass(frozen=True)

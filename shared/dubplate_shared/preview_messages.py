@@ -21,8 +21,12 @@ class Stage(StrEnum):
     """What a picture shows; a preview comes in this order."""
 
     CROP = "crop"  # the drawn face crop with its matte: float16 [S, S, 4]
-    COMPOSITE = "composite"  # the finished plate around the face: float16 [h, w, 3], display-referred
-    PLATE = "plate"  # the whole finished plate: float16 [H, W, 3], display-referred
+    FILMED = "filmed"  # the plate around the face as it was filmed: float16 [h, w, 3]; only where it is asked for
+    COMPOSITE = "composite"  # the finished plate around the face: float16 [h, w, 3]
+    PLATE = "plate"  # the whole finished plate: float16 [H, W, 3]
+
+
+LAST_STAGES = (Stage.CROP, Stage.COMPOSITE, Stage.PLATE)  # what a preview may be asked for
 
 
 class Outcome(StrEnum):
@@ -71,7 +75,8 @@ class BulkCredit(Message):
 class PreviewDraw(Message):
     """Draw one frame now, the crop first. generation: counts up; a newer one supersedes those before it.
 
-    take to eyes: as performance.py says.  upto: the last stage that is wanted.  settings: of the render, plain values.
+    take to eyes: as performance.py says.  upto: the last stage that is wanted.  filmed: with what was filmed, to
+    compare with.  settings: of the render, plain values.
     """
 
     TYPE: ClassVar[str] = "preview.draw"
@@ -81,6 +86,7 @@ class PreviewDraw(Message):
     actor: str
     frame: int
     upto: str = Stage.CROP
+    filmed: bool = False
     take: str = TRACKED
     base_take: str = ""
     take_frames: str = ""
@@ -92,8 +98,8 @@ class PreviewDraw(Message):
     def __post_init__(self) -> None:
         if self.generation < 1:
             raise InvalidInput(f"Generation {self.generation} is not 1 or more.", hint="Count them up from 1.")
-        if self.upto not in tuple(Stage):
-            raise InvalidInput(f"There is no stage {self.upto[:40]!r}.", hint=f"There are: {', '.join(Stage)}.")
+        if self.upto not in LAST_STAGES:
+            raise InvalidInput(f"There is no stage {self.upto[:40]!r}.", hint=f"There are: {', '.join(LAST_STAGES)}.")
         for name in ("shot", "actor"):
             check_length(name, getattr(self, name), MAX_NAME_LENGTH)
         check_performance(self)
@@ -131,7 +137,7 @@ class Picture(Message):
     """A picture begins; its bytes come in tiles. number: counts up with every picture to this client.
 
     matrix: the frame's crop matrix by rows, plate pixels -> unit square.  x, y: the plate pixel of the first pixel,
-    where the stage is in the plate's pixels.
+    where the stage is in the plate's pixels.  seconds: spent on this preview up to here.
     """
 
     TYPE: ClassVar[str] = "picture"
@@ -146,6 +152,7 @@ class Picture(Message):
     matrix: tuple[float, ...] = ()
     x: int = 0
     y: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from small_backend import Backend, running
 
 from dubplate_backend.renderers.neural_texture.renderer import NeuralTextureRenderer
 from dubplate_backend.server.models import Models
-from dubplate_shared.messages import JobInfo
+from dubplate_shared.messages import JobFrame, JobInfo
 from dubplate_shared.shot import Shot
 
 FRAMES = "1001-1020"
@@ -51,9 +51,12 @@ def curves(studio: Path) -> dict[str, np.ndarray]:
     return {"expression": shot.track.expression, "jaw": shot.track.jaw}
 
 
-def render(backend: Backend, output: str, curves: dict[str, np.ndarray]) -> JobInfo:
+def render(
+    backend: Backend, output: str, curves: dict[str, np.ndarray], told: list[object] | None = None
+) -> JobInfo:
     with backend.connect() as client:
-        return client.wait(client.submit(**WORK, **curves, output=output), timeout=120)
+        job = client.submit(**WORK, **curves, output=output)
+        return client.wait(job, None if told is None else told.append, timeout=120)
 
 
 def files(backend: Backend, output: str) -> dict[str, bytes]:
@@ -72,8 +75,11 @@ def test_one_key_draws_the_frames_of_its_influence_and_the_whole_is_as_if_all_we
     jaw = curves["jaw"].copy()
     jaw[5, 0] += 0.1  # a key on 1006
     edited = {**curves, "jaw": jaw}
-    render(backend, "a", edited)
+    told: list[object] = []
+    render(backend, "a", edited, told)
     assert sorted(drawn) == [1004, 1005, 1006, 1007, 1008]
+    kept = {event.frame: event.kept for event in told if isinstance(event, JobFrame)}
+    assert len(kept) == 20 and [frame for frame in kept if not kept[frame]] == sorted(drawn)
 
     drawn.clear()
     (backend.server._assets.state_folder / "plates").rename(backend.output / "aside")  # nothing to take from

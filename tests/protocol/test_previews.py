@@ -83,6 +83,20 @@ def test_the_crop_comes_first_and_the_composite_is_the_plate_with_the_crop_in_it
     assert changed.any() and not changed.all(), "the face was redrawn, and nothing else"
 
 
+def test_what_was_filmed_comes_beside_what_is_drawn_where_it_is_asked_for(client, studio):
+    with ShotPlates(Shot.load(studio / "small.dubshot")) as plates:
+        plate = plates.net(1005)
+    for upto in (Stage.CROP, Stage.COMPOSITE):
+        pictures, _ = until_over(client, client.preview(**WORK, frame=1005, upto=upto, filmed=True, settings=PLAIN))
+        stages = [picture.header.stage for picture in pictures]
+        assert stages == [Stage.CROP, Stage.FILMED, Stage.COMPOSITE][: len(pictures)] and len(pictures) >= 2
+        header, filmed = pictures[1].header, pictures[1].array
+        there = plate[header.y : header.y + filmed.shape[0], header.x : header.x + filmed.shape[1]]
+        assert np.abs(filmed.astype(float) - there).max() < 1e-3
+        seconds = [picture.header.seconds for picture in pictures]
+        assert seconds == sorted(seconds) and 0 < seconds[0] < 60
+
+
 def test_curves_that_are_sent_are_what_is_drawn(client, studio):
     shot = Shot.load(studio / "small.dubshot")
     wide = shot.track.jaw + np.float32([0.3, 0, 0])

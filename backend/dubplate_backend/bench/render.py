@@ -116,7 +116,7 @@ def _whole(stage: Stage, shot: Shot, preset: Preset, count: int) -> list[Figure]
     stood: list[float] = []
     render_shot(
         shot=shot, take=shot.take("tracked"), actor_path=actor, head=stage.head, frames=frames, out=folder / "out",
-        settings={"preview": False}, renderer=renderer, written=lambda _: stood.append(time.perf_counter()),
+        settings={"preview": False}, renderer=renderer, written=lambda *_: stood.append(time.perf_counter()),
     )  # fmt: skip
     begun = preset.batch_windows  # the first batch fills the stages: checks, references, MediaPipe's start
     whole = (stood[-1] - stood[begun - 1]) / (count - begun)

@@ -106,7 +106,7 @@ def command(
 
     folder = version_folder(out, version).absolute()
 
-    def saved(plates: Mapping[int, FrameRecord]) -> None:
+    def saved(plates: Mapping[int, FrameRecord], _kept: bool) -> None:
         if not sys.stderr.isatty() and not as_json:
             for record in plates.values():
                 print(f"Saved: '{folder / record.file}'", flush=True)  # the line that Flamenco looks for

@@ -16,13 +16,17 @@ from dubplate_shared.progress import Progress, ProgressCallback, Stop
 
 @dataclass(frozen=True)
 class WrittenPlate:
-    """A plate that stands on disk, whole.  path: beneath the output root.  input_hash: the frame's key."""
+    """A plate that stands on disk, whole.  path: beneath the output root.  input_hash: the frame's key.
+
+    kept: this run found it drawn; that is news of the run, and no part of the plate.
+    """
 
     frame: int
     path: str
     sha256: str
     input_hash: str
     status: str = "drawn"
+    kept: bool = field(default=False, compare=False)
 
 
 Written = Callable[[tuple[WrittenPlate, ...]], None]

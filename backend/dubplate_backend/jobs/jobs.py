@@ -386,7 +386,7 @@ class Jobs:
             self._last_beat_s = time.monotonic()
         for plate in plates:
             log.debug("plate stands", extra={"job": job.id, "frame": plate.frame})
-            self._publish(JobFrame(job.id, plate.frame, plate.path, plate.sha256))
+            self._publish(JobFrame(job.id, plate.frame, plate.path, plate.sha256, plate.kept))
 
 
 def _facts(job: Job, error: ErrorInfo | None) -> dict[str, object]:

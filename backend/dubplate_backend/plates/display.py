@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any plate as a person would look at it: 8-bit sRGB, for finding faces and for previews, never for the result.
+"""Any plate as a person would look at it: sRGB, for finding faces and for previews, never for the result.
 
 Display-referred values are taken as they are. Light is brought to BT.709 primaries and through the sRGB curve; what
 is brighter than diffuse white is cut there.
@@ -30,17 +30,34 @@ def to_display(rgb: np.ndarray, colour: PlateColour, chromaticities: Sequence[fl
 
     `chromaticities`: red, green, blue and white x and y as the file states them, for light whose space has no name.
     """
-    if not colour.scene_linear and colour.interop_id != CINEON:
+    if not _has_curve(colour):
         with np.errstate(invalid="ignore"):
             return np.nan_to_num(np.clip(np.asarray(rgb, np.float32) * 255 + 0.5, 0, 255), nan=0.0).astype(np.uint8)
+    return _table(colour.interop_id == CINEON)[_bits(rgb, colour, chromaticities)]
+
+
+def to_display_half(rgb: np.ndarray, colour: PlateColour) -> np.ndarray:
+    """Plate values [H, W, 3] -> float16 [H, W, 3] in 0..1, for whoever compares more finely than 8 bits do."""
+    if not _has_curve(colour):
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(np.clip(np.asarray(rgb, np.float32), 0, 1), nan=0.0).astype(np.float16)
+    return _half_table(colour.interop_id == CINEON)[_bits(rgb, colour)]
+
+
+def _has_curve(colour: PlateColour) -> bool:
+    return colour.scene_linear or colour.interop_id == CINEON
+
+
+def _bits(rgb: np.ndarray, colour: PlateColour, chromaticities: Sequence[float] | None = None) -> np.ndarray:
+    """uint16 [H, W, 3]: the halves of linear BT.709 light, or of film density, for the tables."""
     if colour.interop_id == CINEON:
-        return _table(True)[np.asarray(rgb, np.float16).view(np.uint16)]
+        return np.asarray(rgb, np.float16).view(np.uint16)
     named = OpenEXR.colorInteropIDToChromaticities(colour.interop_id) if colour.interop_id else None
     primaries = tuple(float(value) for value in named or chromaticities or REC709)
     with np.errstate(invalid="ignore", over="ignore"):
         if not np.allclose(primaries, REC709, atol=1e-4):
             rgb = np.asarray(rgb, np.float32) @ to_rec709(primaries).T.astype(np.float32)
-        return _table(False)[np.asarray(rgb, np.float16).view(np.uint16)]
+        return np.asarray(rgb, np.float16).view(np.uint16)
 
 
 def to_rec709(chromaticities: Sequence[float]) -> np.ndarray:
@@ -65,12 +82,22 @@ def _white(chromaticities: Sequence[float]) -> np.ndarray:
 @cache
 def _table(logarithmic: bool) -> np.ndarray:
     """[65536] bits of a half -> its 8-bit display value."""
+    return np.round(_curve(logarithmic) * 255).astype(np.uint8)
+
+
+@cache
+def _half_table(logarithmic: bool) -> np.ndarray:
+    """[65536] bits of a half -> its display value, 0..1."""
+    return _curve(logarithmic).astype(np.float16)
+
+
+def _curve(logarithmic: bool) -> np.ndarray:
+    """[65536] bits of a half -> its display value, 0..1."""
     values = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
     values = np.nan_to_num(values, nan=0.0, posinf=1e5, neginf=0.0)
     if logarithmic:
         values = _film_light(np.clip(values, 0, 1))
-    values = np.clip(values, 0, 1)
-    return np.round(srgb_curve(values) * 255).astype(np.uint8)
+    return srgb_curve(np.clip(values, 0, 1))
 
 
 def srgb_curve(light: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ from dubplate_shared.take import Take
 
 FINISHING_TORCH_THREADS = 1  # one frame each: several are finished at once
 
-PlatesWritten = Callable[[Mapping[int, FrameRecord]], None]  # by frame; they lie in the version's folder
+PlatesWritten = Callable[[Mapping[int, FrameRecord], bool], None]  # by frame, in the version's folder; drawn before?
 
 
 def plates_in_flight(preset: Preset) -> int:
@@ -85,7 +85,8 @@ def render_shot(
     """Render frames of a take to OUT/v001/NAME_dub_v001.####.exr, with manifest.json and preview.mp4 beside them.
 
     frames: numbers within the shot.  stop: end before the next frame.  rest: end before the next batch, with all that
-    was drawn finished, so that nothing is drawn twice when it goes on.  written: told of plates as they stand on disk.
+    was drawn finished, so that nothing is drawn twice when it goes on.  written: told of plates as they stand on disk,
+    and whether an earlier render had drawn them.
     renderer: the actor's, where it is loaded already.  reuse: what earlier renders have left.
     Raises InvalidInput (frames outside the shot, plates missing), HeadModelMismatch, OutputNotWritable, OutOfMemory,
     Cancelled, and FramesFailed where some frames could not be drawn or composited; all others are valid then.
@@ -104,7 +105,7 @@ def render_shot(
         check_disk(version_folder(out, version), len(plan.to_draw) + len(plan.to_pass), shot)
         run = _Run(
             shot, take, Path(actor_path), ActorInfo.load(actor_path), head, renderer, plates, segmenter, plan,
-            Path(out), version, settings, progress, stop, rest, written or (lambda plates: None), reuse, times,
+            Path(out), version, settings, progress, stop, rest, written or (lambda plates, kept: None), reuse, times,
         )  # fmt: skip
         try:
             run.plates_of_plan()
@@ -178,7 +179,7 @@ class _Run:
         """Draw and write what the plan asks for. Raises Cancelled, OutputNotWritable, what the renderer raises."""
         remove_abandoned(self.folder)
         if self.plan.standing:
-            self.written(self.plan.standing)
+            self.written(self.plan.standing, True)
         self._take_stored()
         self._finish_all((frame, None) for frame in self._left(self.plan.to_pass))
         patience = MemoryPatience(self.renderer.preset.batch_windows)
@@ -210,7 +211,7 @@ class _Run:
                 record = self.reuse.store.take(self.plan.keys[frame], self._path(frame))
             if record is not None:
                 self.reused.add(frame)
-                self._stands(frame, record)
+                self._stands(frame, record, kept=True)
 
     def _drawn(self, frames: Sequence[int]) -> Iterator[RenderedFrame]:
         """As the renderer yields them, up to a rest; the time is what is waited for it."""
@@ -242,9 +243,9 @@ class _Run:
                     self.failed[frame] = outcome
                     self._tell()
 
-    def _stands(self, frame: int, record: FrameRecord) -> None:
+    def _stands(self, frame: int, record: FrameRecord, *, kept: bool = False) -> None:
         self.records[frame] = record
-        self.written({frame: record})
+        self.written({frame: record}, kept)
         self._tell()
 
     def _tell(self) -> None:

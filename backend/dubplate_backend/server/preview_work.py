@@ -6,6 +6,7 @@ It shares the renders' models, but not their batches: a preview may differ from 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from dubplate_backend.compositing.background import Segmenter, load_segmenter
 from dubplate_backend.compositing.composite import compose, in_array
+from dubplate_backend.plates.display import to_display_half
 from dubplate_backend.plates.source import Plate, ShotPlates
 from dubplate_backend.raster.crop_warp import crop_box
 from dubplate_backend.rendering.settings import RenderSettings
@@ -43,11 +45,12 @@ class PreviewWork:
         self._segmenter: Segmenter | None = None
 
     def stages(self, request: PreviewDraw, caller: Caller, stop: Stop) -> Iterator[Drawn]:
-        """The pictures asked for, in order. A frame without a face has no crop.
+        """The pictures asked for, in order, as they are looked at. A frame without a face has no crop.
 
         Raises Cancelled soon after `stop` says so, InvalidInput, NotAllowed, ConsentMissing, HeadModelMismatch, and
         what the renderer raises.
         """
+        started_s = time.perf_counter()
         shot = self._models.shot(self._assets.shot(request.shot))
         actor_path = self._assets.actor(request.actor, caller.user)
         index = shot.index(request.frame)
@@ -67,13 +70,22 @@ class PreviewWork:
         header = Picture(
             0, request.generation, request.frame, Stage.CROP, "", (), tuple(float(each) for each in matrix.reshape(-1))
         )
+
+        def drawn(stage: str, pixels: np.ndarray, x: int = 0, y: int = 0) -> Drawn:
+            return replace(header, stage=str(stage), x=x, y=y, seconds=time.perf_counter() - started_s), pixels
+
         if rendered is not None:
-            yield header, np.dstack((rendered.rgb, rendered.alpha)).astype(np.float16)
-        if request.upto == Stage.CROP:
+            face = to_display_half(plates.colour.decode(rendered.rgb), plates.colour)
+            yield drawn(Stage.CROP, np.dstack((face, rendered.alpha.astype(np.float16))))
+        if request.upto == Stage.CROP and not request.filmed:
             return
         check(stop)
         whole = plates.plate(request.frame)
         plate = around_face(whole, matrix)  # the rest of a large plate would take most of the time
+        if request.filmed:
+            yield drawn(Stage.FILMED, to_display_half(plate.rgb, plate.colour), *plate.windows.origin)
+        if request.upto == Stage.CROP:
+            return
         finished = plate.rgb
         if rendered is not None:
             segmenter = self._segmented(stop) if settings.composite.background_test else None
@@ -93,9 +105,7 @@ class PreviewWork:
         check(stop)
         if request.upto == Stage.PLATE:
             plate, finished = whole, _laid_in(whole, plate, finished)
-        x, y = plate.windows.origin
-        pixels = plate.colour.visible(finished).astype(np.float16)
-        yield replace(header, stage=str(request.upto), x=x, y=y), pixels
+        yield drawn(request.upto, to_display_half(finished, plate.colour), *plate.windows.origin)
 
     def close(self) -> None:
         """Let go of footage and network."""

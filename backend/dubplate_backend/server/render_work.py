@@ -54,8 +54,8 @@ class RenderWork:
         """
         folder = self._beneath_root(version_folder(self.out, self.version))
 
-        def tell(records: Mapping[int, FrameRecord]) -> None:
-            written(tuple(_told(frame, record, folder) for frame, record in records.items()))
+        def tell(records: Mapping[int, FrameRecord], kept: bool) -> None:
+            written(tuple(_told(frame, record, folder, kept) for frame, record in records.items()))
 
         told = {frame: _record(plate, self.take.name) for frame, plate in known.items() if _lies_in(plate, folder)}
         try:
@@ -152,8 +152,9 @@ def _laid_over(base: np.ndarray, rows: list[int], curves: np.ndarray) -> np.ndar
     return whole
 
 
-def _told(frame: int, record: FrameRecord, folder: str) -> WrittenPlate:
-    return WrittenPlate(frame, f"{folder}/{record.file}", record.sha256, record.input_hash, str(record.status))
+def _told(frame: int, record: FrameRecord, folder: str, kept: bool) -> WrittenPlate:
+    path = f"{folder}/{record.file}"
+    return WrittenPlate(frame, path, record.sha256, record.input_hash, str(record.status), kept)
 
 
 def _record(plate: WrittenPlate, take: str) -> FrameRecord:

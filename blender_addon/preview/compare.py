@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a preview shows, as one picture with its place on the plate: dubbed, beside or against what was filmed. No bpy.
+
+Where a picture is transparent the plate itself is seen, which lies behind it already; that is how wipe and A/B work
+without a second picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dubplate_shared.messages import Stage
+from dubplate_shared.tiles import Pixels
+
+from .cache import FramePictures
+
+Array = npt.NDArray[Any]
+
+DIFFERENCE_GAIN = 8.0
+_WIPE_LINE = 1 / 300  # of the picture's width
+
+
+class Mode(StrEnum):
+    """What is shown."""
+
+    OFF = "OFF"
+    DUBBED = "DUBBED"
+    WIPE = "WIPE"
+    SIDE = "SIDE"
+    DIFFERENCE = "DIFFERENCE"
+
+    @property
+    def needs_filmed(self) -> bool:
+        return self in (Mode.SIDE, Mode.DIFFERENCE)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """rgba: float32 [h, w, 4], rows from the top, display-referred.
+
+    corners: (4, 2) plate pixels of its top left, top right, bottom right and bottom left.
+    """
+
+    rgba: Array
+    corners: Array
+
+
+def arrange(mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: float = 0.5) -> Placed | None:
+    """The picture to show; None where nothing can be. wipe: 0 shows all of the dub, 1 none of it."""
+    drawn = pictures.best
+    if drawn is None or mode == Mode.OFF:
+        return None
+    if not mode.needs_filmed:
+        placed = _as_drawn(drawn)
+        return _wiped(placed, wipe) if mode == Mode.WIPE else placed
+    if filmed is None:
+        return None
+    before = filmed.array.astype(np.float32)
+    after = _finished(pictures, filmed)
+    if mode == Mode.DIFFERENCE:
+        return _opaque(np.minimum(np.abs(after - before) * DIFFERENCE_GAIN, 1.0), _box(filmed))
+    return _opaque(np.concatenate([before, after], axis=1), _doubled(_box(filmed)))
+
+
+def onto_plate(placed: Placed, width: int, height: int) -> Array:
+    """The picture in the plate's own pixels, nearest ones taken: float32 [height, width, 4], transparent elsewhere."""
+    plate = np.zeros((height, width, 4), np.float32)
+    (left, top), (right, bottom) = placed.corners.min(axis=0), placed.corners.max(axis=0)
+    columns = np.arange(max(0, int(np.floor(left))), min(width, int(np.ceil(right))))
+    rows = np.arange(max(0, int(np.floor(top))), min(height, int(np.ceil(bottom))))
+    if len(rows) and len(columns):
+        plate[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = _sampled(placed, columns, rows)
+    return plate
+
+
+def _sampled(placed: Placed, columns: Array, rows: Array) -> Array:
+    """placed's pixels at plate pixels: float32 [rows, columns, 4], transparent outside it."""
+    high, wide = placed.rgba.shape[:2]
+    origin, across, down = placed.corners[0], placed.corners[1], placed.corners[3]
+    to_picture = np.linalg.inv(np.stack([(across - origin) / wide, (down - origin) / high], axis=1))  # (2, 2)
+    x, y = columns + 0.5 - origin[0], rows + 0.5 - origin[1]
+    if abs(to_picture[0, 1]) + abs(to_picture[1, 0]) < 1e-9:  # upright, as nearly all crops are
+        u, v = np.floor(to_picture[0, 0] * x).astype(int), np.floor(to_picture[1, 1] * y).astype(int)
+        found = placed.rgba[np.clip(v, 0, high - 1)][:, np.clip(u, 0, wide - 1)].copy()
+        found[(v < 0) | (v >= high)] = 0.0
+        found[:, (u < 0) | (u >= wide)] = 0.0
+        return found
+    u = np.floor(to_picture[0, 0] * x[None, :] + to_picture[0, 1] * y[:, None]).astype(int)
+    v = np.floor(to_picture[1, 0] * x[None, :] + to_picture[1, 1] * y[:, None]).astype(int)
+    found = placed.rgba[np.clip(v, 0, high - 1), np.clip(u, 0, wide - 1)]
+    found[(u < 0) | (u >= wide) | (v < 0) | (v >= high)] = 0.0
+    return found
+
+
+def _as_drawn(drawn: Pixels) -> Placed:
+    if drawn.header.stage != Stage.CROP:
+        return _opaque(drawn.array.astype(np.float32), _box(drawn))
+    return Placed(drawn.array.astype(np.float32), _crop_corners(drawn))
+
+
+def _finished(pictures: FramePictures, filmed: Pixels) -> Array:
+    """The dub in filmed's pixels: as composited, or the crop laid over it."""
+    best = pictures.best
+    assert best is not None
+    header, (high, wide) = filmed.header, filmed.array.shape[:2]
+    if best.header.stage != Stage.CROP:
+        left, top = header.x - best.header.x, header.y - best.header.y
+        return best.array[top : top + high, left : left + wide].astype(np.float32)
+    columns, rows = header.x + np.arange(wide), header.y + np.arange(high)
+    over = _sampled(_as_drawn(best), columns, rows)
+    alpha = over[..., 3:]
+    return over[..., :3] * alpha + filmed.array.astype(np.float32) * (1.0 - alpha)
+
+
+def _wiped(placed: Placed, wipe: float) -> Placed:
+    rgba = placed.rgba.copy()
+    wide = rgba.shape[1]
+    edge = round(np.clip(wipe, 0.0, 1.0) * wide)
+    rgba[:, :edge, 3] = 0.0
+    if 0 < edge < wide:
+        rgba[:, edge : edge + max(1, round(wide * _WIPE_LINE))] = 1.0
+    return Placed(rgba, placed.corners)
+
+
+def _opaque(rgb: Array, corners: Array) -> Placed:
+    rgba = np.ones((*rgb.shape[:2], 4), np.float32)
+    rgba[..., :3] = rgb
+    return Placed(rgba, corners)
+
+
+def _box(pixels: Pixels) -> Array:
+    header, (high, wide) = pixels.header, pixels.array.shape[:2]
+    left, top = header.x, header.y
+    return np.array([[left, top], [left + wide, top], [left + wide, top + high], [left, top + high]], np.float64)
+
+
+def _doubled(corners: Array) -> Array:
+    """A box twice as wide around the same middle."""
+    half = 0.5 * (corners[1] - corners[0])
+    return corners + np.stack([-half, half, half, -half])
+
+
+def _crop_corners(pixels: Pixels) -> Array:
+    matrix = np.reshape(np.asarray(pixels.header.matrix, np.float64), (2, 3))  # plate px -> unit square
+    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+    return np.linalg.solve(matrix[:, :2], (unit - matrix[:, 2]).T).T
