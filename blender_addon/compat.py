@@ -14,13 +14,17 @@ import bpy
 PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 
 
-def new_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, index: int, group: str) -> Any:
-    """An F-curve in `action`, which `datablock` plays already: building slots by hand before that crashed 5.0.1."""
+def ensure_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, index: int, group: str) -> Any:
+    """An F-curve in `action`, which `datablock` plays already: building slots by hand before that crashed 5.0.1.
+
+    One that is there is given back.
+    """
     if not hasattr(action, "slots"):
-        return action.fcurves.new(path, index=index, action_group=group)
+        return action.fcurves.find(path, index=index) or action.fcurves.new(path, index=index, action_group=group)
     fcurve = action.fcurve_ensure_for_datablock(datablock, path, index=index)
-    groups = channels(datablock).groups
-    fcurve.group = groups.get(group) or groups.new(group)
+    if fcurve.group is None:
+        groups = channels(datablock).groups
+        fcurve.group = groups.get(group) or groups.new(group)
     return fcurve
 
 
@@ -29,17 +33,30 @@ def channels(datablock: bpy.types.ID) -> Any:
     animation = datablock.animation_data
     if animation is None or animation.action is None:
         return None
-    action = animation.action
+    return _channels_of(animation.action, getattr(animation, "action_slot", None))
+
+
+def strip_channels(strip: bpy.types.NlaStrip) -> Any:
+    """As channels, of a strip of the NLA."""
+    return None if strip.action is None else _channels_of(strip.action, getattr(strip, "action_slot", None))
+
+
+def _channels_of(action: bpy.types.Action, slot: Any) -> Any:
     if not hasattr(action, "slots"):
         return action
-    if animation.action_slot is None:
-        return None
-    for layer in action.layers:
+    for layer in action.layers if slot is not None else ():
         for strip in layer.strips:
-            bag = strip.channelbag(animation.action_slot)
+            bag = strip.channelbag(slot)
             if bag is not None:
                 return bag
     return None
+
+
+def play(player: bpy.types.AnimData | bpy.types.NlaStrip, action: bpy.types.Action | None) -> None:
+    """Let a datablock or a strip play `action`, by the one slot that our Actions have."""
+    player.action = action
+    if action is not None and getattr(action, "slots", None):
+        player.action_slot = action.slots[0]
 
 
 def sequence_strips(editor: bpy.types.SequenceEditor) -> Any:

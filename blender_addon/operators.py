@@ -10,7 +10,7 @@ from bpy.props import StringProperty
 from dubplate_shared.errors import DubplateError, InvalidInput
 
 from . import monitor
-from .curves.performance import write_take
+from .layers.takes import load_take
 from .request import Choice
 from .scene.export_head import SUFFIXES, export_head
 from .scene.import_shot import import_with_notes
@@ -76,7 +76,7 @@ def _look_through_camera(context: bpy.types.Context) -> None:
 
 
 class DUBPLATE_OT_load_take(bpy.types.Operator):
-    """Put another take of the shot on the curves; the keys that were there stay as an Action"""
+    """Put another take of the shot under the offsets, which stay; the take that was heard is muted"""
 
     bl_idname = "dubplate.load_take"
     bl_label = "Load Take"
@@ -94,8 +94,7 @@ class DUBPLATE_OT_load_take(bpy.types.Operator):
     def _load(self, context: bpy.types.Context) -> None:
         head = find_head(context)
         shot = ShotLink.of(head).load_shot()
-        write_take(head, shot, shot.take(self.take))
-        ShotLink.of_shot(shot, self.take).store(head)
+        load_take(head, shot, shot.take(self.take))
 
 
 class DUBPLATE_MT_takes(bpy.types.Menu):

@@ -19,8 +19,8 @@ import bpy
 
 import blender_addon
 from blender_addon import command
-from blender_addon.curves.animation import fcurves
-from blender_addon.rig.armature import rotation_path
+from blender_addon.curves import channels
+from blender_addon.layers.offsets import add_offsets
 from blender_addon.scene.import_shot import import_with_notes
 
 
@@ -34,7 +34,9 @@ def main(work: dict) -> int:
     print(f"demo: Blender {bpy.app.version_string} imported {work['shot']}", flush=True)
     edit = work["edit"]
     changed = open_jaw(imported.armature, **edit)
-    print(f"demo: jaw opened {edit['degrees']:g} degrees further: {changed} keys around {edit['first']}-{edit['last']}")
+    print(
+        f"demo: jaw opened {edit['degrees']:g} degrees further: {changed} frames around {edit['first']}-{edit['last']}"
+    )
     bpy.ops.wm.save_as_mainfile(filepath=work["blend"])
     return command.main(
         ["render", "--frames", work["frames"], "--actor", work["actor"], "--out", work["out"],
@@ -43,17 +45,12 @@ def main(work: dict) -> int:
 
 
 def open_jaw(armature: bpy.types.Object, *, first: int, last: int, ease: int, degrees: float) -> int:
-    """Raise the jaw's keys by `degrees`, easing in and out over `ease` frames.  Returns how many keys moved."""
-    curve = fcurves(armature)[rotation_path("jaw"), 0]
-    changed = 0
-    for key in curve.keyframe_points:
-        outside = max(first - key.co.x, key.co.x - last, 0.0)
-        if outside < ease:
-            share = 0.5 + 0.5 * math.cos(math.pi * outside / ease)
-            key.co.y += math.radians(degrees) * share
-            changed += 1
-    curve.update()
-    return changed
+    """Open the jaw by `degrees` more, easing in and out over `ease` frames.  Returns how many frames moved."""
+    frames = range(first - ease + 1, last + ease)
+    outside = [max(first - frame, frame - last, 0) for frame in frames]
+    share = [0.5 + 0.5 * math.cos(math.pi * distance / ease) for distance in outside]
+    add_offsets(armature, frames, {channels.JAW[0]: [math.radians(degrees) * part for part in share]})
+    return len(frames)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one module that touches Actions and the NLA; where Blenders differ in them is in compat.py."""
+"""Actions and their F-curves, written and read in bulk; where Blenders differ in them is in compat.py."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy.typing as npt
 from .. import compat
 
 Array = npt.NDArray[Any]
+_BISECTIONS = 40  # to the last bit of a frame's number in float32
+FCurves = dict[tuple[str, int], bpy.types.FCurve]
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,87 @@ def write_action(
     animation = datablock.animation_data or datablock.animation_data_create()
     animation.action = action
     for curve in curves:
-        _fill(compat.new_fcurve(action, datablock, curve.path, curve.index, curve.group), frames, curve.values)
+        fcurve = compat.ensure_fcurve(action, datablock, curve.path, curve.index, curve.group)
+        add_keys(fcurve, frames, curve.values, "LINEAR")
     return action
 
 
-def _fill(fcurve: bpy.types.FCurve, frames: Sequence[int], values: Array) -> None:
-    count = len(frames)
+def add_keys(fcurve: bpy.types.FCurve, frames: Sequence[float], values: Array, interpolation: str) -> None:
+    """Keys at `frames`, where the curve has none."""
     points = fcurve.keyframe_points
+    before, count = len(points), len(frames)
     points.add(count)
-    points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
-    points.foreach_set("interpolation", np.full(count, _keyframe_enum("interpolation", "LINEAR"), np.int32))
-    for side in ("handle_left_type", "handle_right_type"):  # what an artist gets who turns keys to Bezier
-        points.foreach_set(side, np.full(count, _keyframe_enum(side, "AUTO_CLAMPED"), np.int32))
+    co = np.zeros(2 * (before + count), np.float32)
+    points.foreach_get("co", co)
+    co[2 * before :] = np.stack([frames, values], axis=1).astype(np.float32).ravel()
+    points.foreach_set("co", co)
+    # Handles: what an artist gets who turns linear keys to Bezier.
+    for name, item in (
+        ("interpolation", interpolation),
+        ("handle_left_type", "AUTO_CLAMPED"),
+        ("handle_right_type", "AUTO_CLAMPED"),
+    ):
+        enums = np.zeros(before + count, np.int32)
+        points.foreach_get(name, enums)
+        enums[before:] = _keyframe_enum(name, item)
+        points.foreach_set(name, enums)
+    if before:
+        points.sort()
+    fcurve.update()
+
+
+def replace_keys(
+    fcurve: bpy.types.FCurve, before: float, after: float, frames: Sequence[float], values: Array, interpolation: str
+) -> None:
+    """Keys at `frames` in place of all between `before` and `after`; from these two on, the curve stays as it is."""
+    if len(fcurve.keyframe_points):
+        for frame in (before, after):
+            _hold(fcurve, frame)
+        points = fcurve.keyframe_points
+        for index in reversed([i for i, point in enumerate(points) if before < point.co.x < after]):
+            points.remove(points[index], fast=True)
+    else:
+        add_keys(fcurve, [before, after], np.zeros(2), interpolation)
+    add_keys(fcurve, frames, values, interpolation)
+
+
+def _hold(fcurve: bpy.types.FCurve, frame: float) -> None:
+    """A key at `frame` that changes nothing, and goes on changing nothing whatever becomes of its neighbours."""
+    points = list(fcurve.keyframe_points)
+    left = max((i for i, point in enumerate(points) if point.co.x <= frame), default=None)
+    right = min((i for i, point in enumerate(points) if point.co.x >= frame), default=None)
+    for index in {left, right} - {None}:
+        points[index].handle_left_type = points[index].handle_right_type = "FREE"
+    if left is not None and left == right:
+        return
+    bends = left is not None and right is not None and points[left].interpolation == "BEZIER"
+    inner = _split(points[left], points[right], frame) if bends else None
+    interpolation = points[left].interpolation if left is not None else "LINEAR"
+    middle = fcurve.keyframe_points.insert(frame, fcurve.evaluate(frame), options={"FAST"})
+    middle.interpolation = interpolation
+    middle.handle_left_type = middle.handle_right_type = "FREE"
+    if inner is not None:
+        before, after = fcurve.keyframe_points[left], fcurve.keyframe_points[left + 2]
+        before.handle_right, after.handle_left = inner[0], inner[4]
+        middle.co, middle.handle_left, middle.handle_right = inner[2], inner[1], inner[3]
+
+
+def _split(left: bpy.types.Keyframe, right: bpy.types.Keyframe, frame: float) -> Array:
+    """De Casteljau at the parameter whose x is `frame`.  Returns the five inner points (5, 2) of the two halves."""
+    a, b, c, d = (np.array(p, np.float64) for p in (left.co, left.handle_right, right.handle_left, right.co))
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        t = 0.5 * (low + high)
+        x = (1 - t) ** 3 * a[0] + 3 * (1 - t) ** 2 * t * b[0] + 3 * (1 - t) * t * t * c[0] + t**3 * d[0]
+        low, high = (t, high) if x < frame else (low, t)
+    ab, bc, cd = a + t * (b - a), b + t * (c - b), c + t * (d - c)
+    abc, bcd = ab + t * (bc - ab), bc + t * (cd - bc)
+    return np.stack([ab, abc, abc + t * (bcd - abc), bcd, cd])
+
+
+def set_key(fcurve: bpy.types.FCurve, frame: float, value: float) -> None:
+    """A key as an artist sets it, over the one that is there."""
+    fcurve.keyframe_points.insert(frame, value)
     fcurve.update()
 
 
@@ -57,9 +128,17 @@ def _keyframe_enum(name: str, item: str) -> int:
     return int(bpy.types.Keyframe.bl_rna.properties[name].enum_items[item].value)
 
 
-def fcurves(datablock: bpy.types.ID) -> dict[tuple[str, int], bpy.types.FCurve]:
+def fcurves(datablock: bpy.types.ID) -> FCurves:
     """F-curves of the active Action, by path and index; without those that are muted or broken."""
-    channels = compat.channels(datablock)
+    return _heard(compat.channels(datablock))
+
+
+def strip_fcurves(strip: bpy.types.NlaStrip) -> FCurves:
+    """As fcurves, of a strip of the NLA."""
+    return _heard(compat.strip_channels(strip))
+
+
+def _heard(channels: Any) -> FCurves:
     if channels is None:
         return {}
     return {
@@ -69,13 +148,12 @@ def fcurves(datablock: bpy.types.ID) -> dict[tuple[str, int], bpy.types.FCurve]:
     }
 
 
-def plays_only_its_action(datablock: bpy.types.ID, paths: Iterable[str]) -> bool:
-    """Whether the F-curves of the active Action alone decide `paths`: no NLA, no influence, no drivers on them."""
+def values_on(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
+    """What the curve says on `frames`.  Returns (T,) float32."""
+    return np.array([fcurve.evaluate(frame) for frame in frames], np.float32)
+
+
+def are_driven(datablock: bpy.types.ID, paths: Iterable[str]) -> bool:
+    """Whether a driver decides one of `paths`."""
     animation = datablock.animation_data
-    if animation is None:
-        return True
-    if animation.use_nla and any(track.strips for track in animation.nla_tracks if not track.mute):
-        return False
-    if animation.action and (animation.action_blend_type != "REPLACE" or animation.action_influence != 1.0):
-        return False
-    return not {driver.data_path for driver in animation.drivers} & set(paths)
+    return animation is not None and not {driver.data_path for driver in animation.drivers}.isdisjoint(paths)

@@ -2,8 +2,8 @@
 """A take as curves on the armature, and back: what is keyed in Blender is what the backend draws.
 
 Values on a frame survive the way there and back to float32's resolution (1e-6). Reading has two ways with the same
-result: the F-curves themselves where they alone decide, and otherwise Blender's evaluation frame by frame (NLA,
-drivers, constraints).
+result: from the F-curves of all layers where they alone decide, which leaves the scene as it is, and otherwise from
+Blender's evaluation frame by frame (drivers, constraints, any NLA).
 """
 
 from __future__ import annotations
@@ -19,100 +19,110 @@ import numpy.typing as npt
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
 
-from ..rig.armature import EXPRESSION_COUNT, HARD_LIMIT, POSED_BONES, expression_name, expression_path, rotation_path
+from ..rig.armature import EXPRESSION_COUNT, HARD_LIMIT
 from ..rig.axes import axis_angle_from_euler, euler_from_axis_angle, object_transform
 from ..rig.build import head_mesh_of
+from ..rig.controls import ControlMatrix
+from ..rig.handles import jaw_constraint
 from ..scene.shot_link import ShotLink
-from . import animation
+from . import channels, nla
 from .animation import Curve
+from .channels import TAKE_BONES, Channel
 
 Array = npt.NDArray[Any]
 
-_GROUPS = {"neck": "Neck", "jaw": "Jaw", "eye.L": "Eyes", "eye.R": "Eyes"}
-_TAKE_BONES = ("jaw", "eye.L", "eye.R")  # the neck is as filmed and no part of a take
 
-
-def write_take(armature: bpy.types.Object, shot: Shot, take: Take) -> bpy.types.Action:
-    """Give the armature a new Action with the take's curves, and the head's pose as filmed."""
+def take_curves(shot: Shot, take: Take) -> list[Curve]:
+    """A take of the shot, and the head's pose as filmed, as curves with one value a frame of the shot."""
     shot.checked(take)
     track = shot.track
     eyes = track.eyes if take.eyes is None else take.eyes
     euler, location = object_transform(track.rotation, track.translation)
     rotations = {"jaw": take.jaw, "eye.L": eyes[:, :3], "eye.R": eyes[:, 3:], "neck": track.neck}
-    curves = [
-        *(
-            c
-            for bone, values in rotations.items()
-            for c in _vector(rotation_path(bone), _GROUPS[bone], euler_from_axis_angle(values))
-        ),
-        *(Curve(expression_path(k), 0, "Expression", take.expression[:, k]) for k in range(EXPRESSION_COUNT)),
-        *_vector("rotation_euler", "Head", euler),
-        *_vector("location", "Head", location),
-    ]
-    return animation.write_action(armature, f"{shot.info.name}_{take.name}", shot.frames, curves)
-
-
-def _vector(path: str, group: str, values: Array) -> list[Curve]:
-    return [Curve(path, index, group, values[:, index]) for index in range(values.shape[1])]
+    curves = [Curve(*channel, take.expression[:, k]) for k, channel in enumerate(channels.EXPRESSION)]
+    for bone, values in rotations.items():
+        angles = euler_from_axis_angle(values)
+        curves += [Curve(*channels.angle(bone, axis), angles[:, axis]) for axis in range(3)]
+    for path, values in (("rotation_euler", euler), ("location", location)):
+        curves += [Curve(path, axis, "Head", values[:, axis]) for axis in range(3)]
+    return curves
 
 
 def read_take(armature: bpy.types.Object, frames: Sequence[int] | None = None, name: str = "blender") -> Take:
-    """What the armature does on `frames` (the shot's by default), with all layers and drivers, as a take.
+    """What the armature does on `frames` (the shot's by default), with all layers, controls and drivers, as a take.
 
     The scene's current frame and the mesh's visibility are restored.  Raises InvalidInput where a curve is no number.
     """
     frames = ShotLink.of(armature).frames if frames is None else frames
-    expression, euler = _read_fcurves(armature, frames) if _is_plain(armature) else _read_evaluated(armature, frames)
-    expression = np.clip(expression, -HARD_LIMIT, HARD_LIMIT)
-    jaw, *eyes = (axis_angle_from_euler(euler[:, index]) for index in range(len(_TAKE_BONES)))
+    matrix = ControlMatrix.of(armature)
+    expression, euler, controls = _split(read_channels(armature, channels.performance(matrix.names), frames))
+    expression = np.clip(expression, -HARD_LIMIT, HARD_LIMIT) + controls @ matrix.expression
+    euler[:, TAKE_BONES.index("jaw")] += controls @ matrix.jaw
+    held = [bone for bone in TAKE_BONES if not _follows_its_euler(armature.pose.bones[bone], matrix)]
+    if held:
+        euler[:, [TAKE_BONES.index(bone) for bone in held]] = _read_posed(armature, held, frames)
+    jaw, *eyes = (axis_angle_from_euler(euler[:, index]) for index in range(len(TAKE_BONES)))
     return Take(name, expression, jaw, np.concatenate(eyes, axis=1), {"kind": "blender"})
 
 
-def _is_plain(armature: bpy.types.Object) -> bool:
-    paths = [expression_path(k) for k in range(EXPRESSION_COUNT)] + [rotation_path(bone) for bone in _TAKE_BONES]
-    free = all(_follows_its_euler(armature.pose.bones[bone]) for bone in POSED_BONES)
-    return free and animation.plays_only_its_action(armature, paths)
+def read_channels(armature: bpy.types.Object, wanted: Sequence[Channel], frames: Sequence[int]) -> Array:
+    """The values of channels on frames, all layers summed; where nothing is keyed, as set.  Returns (T, N) float32.
+
+    The scene is left as it is where layers alone decide, and restored where not.
+    """
+    values = nla.evaluate(armature, [(channel.path, channel.index) for channel in wanted], frames)
+    if values is None:
+        return _read_evaluated(armature, wanted, frames)
+    as_set = np.array([_value(armature, channel) for channel in wanted], np.float32)
+    return np.where(np.isnan(values), as_set, values)
 
 
-def _follows_its_euler(bone: bpy.types.PoseBone) -> bool:
-    return bone.rotation_mode == "XYZ" and not any(not constraint.mute for constraint in bone.constraints)
+def _split(values: Array) -> tuple[Array, Array, Array]:
+    """(T, N) of channels.performance to expression (T, 100), Euler angles (T, 3, 3) and controls (T, C), float64."""
+    angles = EXPRESSION_COUNT + len(channels.ANGLES)
+    expression, euler, controls = np.split(values.astype(np.float64), [EXPRESSION_COUNT, angles], axis=1)
+    return expression, euler.reshape(-1, len(TAKE_BONES), 3), controls
 
 
-def _read_fcurves(armature: bpy.types.Object, frames: Sequence[int]) -> tuple[Array, Array]:
-    """Returns expression (T, 100) and Euler angles (T, 3, 3) of jaw, eye.L, eye.R."""
-    found = animation.fcurves(armature)
-
-    def values(path: str, index: int, at_rest: float) -> Array:
-        fcurve = found.get((path, index))
-        return np.full(len(frames), at_rest) if fcurve is None else np.array([fcurve.evaluate(f) for f in frames])
-
-    expression = [values(expression_path(k), 0, armature[expression_name(k)]) for k in range(EXPRESSION_COUNT)]
-    euler = [
-        [values(rotation_path(bone), axis, armature.pose.bones[bone].rotation_euler[axis]) for axis in range(3)]
-        for bone in _TAKE_BONES
-    ]
-    return np.stack(expression, axis=-1), np.moveaxis(np.array(euler), -1, 0)
+def _value(armature: bpy.types.Object, channel: Channel) -> float:
+    value = armature.path_resolve(channel.path)
+    return float(value if isinstance(value, (int, float)) else value[channel.index])
 
 
-def _read_evaluated(armature: bpy.types.Object, frames: Sequence[int]) -> tuple[Array, Array]:
-    """As _read_fcurves, from Blender's own evaluation of every frame."""
-    expression = np.zeros((len(frames), EXPRESSION_COUNT))
-    euler = np.zeros((len(frames), len(_TAKE_BONES), 3))
-    names = [expression_name(k) for k in range(EXPRESSION_COUNT)]
+def _follows_its_euler(bone: bpy.types.PoseBone, matrix: ControlMatrix) -> bool:
+    """Whether the bone turns by its Euler angles and the controls alone."""
+    ours = {jaw_constraint(control) for control in matrix.names} if bone.name == "jaw" else set()
+    held = (constraint for constraint in bone.constraints if not constraint.mute and constraint.name not in ours)
+    return bone.rotation_mode == "XYZ" and next(held, None) is None
+
+
+def _read_evaluated(armature: bpy.types.Object, wanted: Sequence[Channel], frames: Sequence[int]) -> Array:
+    values = np.zeros((len(frames), len(wanted)), np.float32)
+    for row, posed in enumerate(_posed(armature, frames)):
+        values[row] = [_value(posed, channel) for channel in wanted]
+    return values
+
+
+def _read_posed(armature: bpy.types.Object, bones: Sequence[str], frames: Sequence[int]) -> Array:
+    """Euler angles (T, B, 3) of bones against their parents', constraints and all.
+
+    At rest a bone and its parent have no rotation, so the parent's inverse is all it takes.
+    """
+    euler = np.zeros((len(frames), len(bones), 3))
+    for row, posed in enumerate(_posed(armature, frames)):
+        for column, name in enumerate(bones):
+            bone = posed.pose.bones[name]
+            turn = bone.parent.matrix.to_3x3().inverted() @ bone.matrix.to_3x3()
+            euler[row, column] = turn.to_euler("XYZ")
+    return euler
+
+
+def _posed(armature: bpy.types.Object, frames: Sequence[int]) -> Iterator[bpy.types.Object]:
+    """The armature as Blender evaluates it on each frame."""
     with _sampling(armature) as scene:
-        for row, frame in enumerate(frames):
+        for frame in frames:
             scene.frame_set(frame)
-            posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
-            expression[row] = [posed[name] for name in names]
-            euler[row] = [_local_euler(posed.pose.bones[bone]) for bone in _TAKE_BONES]
-    return expression, euler
-
-
-def _local_euler(bone: bpy.types.PoseBone) -> Sequence[float]:
-    """The bone's rotation against its parent's; at rest both have none, so the parent's inverse is all it takes."""
-    if _follows_its_euler(bone):
-        return tuple(bone.rotation_euler)
-    return tuple((bone.parent.matrix.to_3x3().inverted() @ bone.matrix.to_3x3()).to_euler("XYZ"))
+            yield armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
 
 
 @contextmanager

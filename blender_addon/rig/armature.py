@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The armature: the one object that carries everything an artist animates.
 
-Bones neck, jaw, eye.L, eye.R (Euler XYZ, so that the jaw's opening is one curve) and a hundred expression properties.
-Every bone points along +Y with roll 0, so that its local rotation is the head model's.
+Bones neck, jaw, eye.L, eye.R (Euler XYZ, so that the jaw's opening is one curve), a hundred expression properties, and
+above both a handle for every semantic control. A joint's bone points along +Y with roll 0: its local rotation is the
+head model's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
@@ -14,7 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from mathutils import Vector
 
+from dubplate_shared.landmarks import CHIN
 from dubplate_shared.rig import JOINTS, PARENTS, Rig
+
+from . import shapes
+from .handles import add_handle_bones, set_up_handles
 
 Array = npt.NDArray[Any]
 
@@ -22,7 +28,9 @@ EXPRESSION_COUNT = 100
 POSED_BONES = ("neck", "jaw", "eye.L", "eye.R")
 HARD_LIMIT = 10.0  # standard deviations; shape keys cannot go further (Blender clamps sliders at 10)
 SOFT_LIMIT = 3.0  # standard deviations: 99.7 % of faces
-_BONE_LENGTH = 0.04  # metres; display only
+_BONE_LENGTH = 0.04  # metres; display only, as are those that follow
+_CHIN_RADIUS, _GAZE_RADIUS = 0.03, 0.014
+_GAZE_BEFORE = (0.0, 0.0, 0.035)  # of the eye's centre
 
 
 def expression_name(component: int) -> str:
@@ -52,6 +60,8 @@ def build_armature(rig: Rig, name: str, collection: bpy.types.Collection) -> bpy
         bone.rotation_mode = "XYZ"
         bone.lock_location = bone.lock_scale = (True, True, True)
     _lock_what_was_filmed(armature)
+    _shape_joints(armature, rig)
+    set_up_handles(armature, rig)
     for component in range(EXPRESSION_COUNT):
         _add_expression(armature, component)
     return armature
@@ -94,9 +104,11 @@ def _add_bones(armature: bpy.types.Object, rig: Rig) -> None:
         for name in chain:
             _add_bone(armature.data.edit_bones, name, above, rig.joints[index])
             above = name
+    helpers = [bone.name for bone in armature.data.edit_bones if bone.name not in JOINTS]
+    add_handle_bones(armature.data.edit_bones, rig, dict(zip(JOINTS, deforming, strict=True)))
     bpy.ops.object.mode_set(mode="OBJECT")
     layer.objects.active = before or armature
-    _hide_helpers(armature.data)
+    _hide(armature.data, helpers)
 
 
 def _add_bone(bones: bpy.types.ArmatureEditBones, name: str, parent: str | None, position: Array) -> None:
@@ -107,13 +119,28 @@ def _add_bone(bones: bpy.types.ArmatureEditBones, name: str, parent: str | None,
     bone.parent = bones[parent] if parent else None
 
 
-def _hide_helpers(data: bpy.types.Armature) -> None:
-    helpers = [bone for bone in data.bones if bone.name not in JOINTS]
+def _hide(data: bpy.types.Armature, helpers: Sequence[str]) -> None:
     if helpers:
         mechanism = data.collections.new("Mechanism")
         mechanism.is_visible = False
         for bone in helpers:
-            mechanism.assign(bone)
+            mechanism.assign(data.bones[bone])
+
+
+def _shape_joints(armature: bpy.types.Object, rig: Rig) -> None:
+    """Rings before the eyes and a bow under the chin: the joints themselves lie inside the head."""
+    landmarks = rig.landmarks(rig.vertices)
+    for joint, shape, landmark, radius in (
+        ("jaw", shapes.chin, CHIN, _CHIN_RADIUS),
+        ("eye.L", shapes.ring, None, _GAZE_RADIUS),
+        ("eye.R", shapes.ring, None, _GAZE_RADIUS),
+    ):
+        bone = armature.pose.bones[joint]
+        bone.custom_shape = shape()
+        bone.use_custom_shape_bone_size = False
+        bone.custom_shape_scale_xyz = (radius, radius, radius)
+        before = _GAZE_BEFORE if landmark is None else landmarks[landmark] - rig.joints[JOINTS.index(joint)]
+        bone.custom_shape_translation = tuple(map(float, before))
 
 
 def _lock_what_was_filmed(armature: bpy.types.Object) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dubplate_shared.rig import Rig
 
 from .armature import EXPRESSION_COUNT, HARD_LIMIT, deforming_bones, expression_name
+from .controls import control_key
 
 Array = npt.NDArray[Any]
 
@@ -103,6 +104,8 @@ def _add_shape_keys(head: bpy.types.Object, rig: Rig) -> None:
         _add_shape_key(head, expression_name(component), rest + rig.expression_basis[:, :, component])
     for index in range(CORRECTIVE_COUNT):
         _add_shape_key(head, corrective_name(index), rest + rig.pose_basis[:, :, index])
+    for control, expression in zip(rig.control_names, np.asarray(rig.control_expression, np.float64), strict=True):
+        _add_shape_key(head, control_key(control), rest + rig.expression_basis @ expression)
 
 
 def _add_shape_key(head: bpy.types.Object, name: str, positions: Array) -> None:

@@ -12,11 +12,10 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import TRACKED
 
-from ..curves.performance import write_take
+from ..layers.takes import load_take
 from ..rig.build import build_rig
 from .camera import build_camera, pixel_aspect
 from .plate import show_plate
-from .shot_link import ShotLink
 from .sound import add_sound
 from .timeline import set_timeline
 
@@ -46,8 +45,7 @@ def import_with_notes(path: Path | str, *, take: str = TRACKED) -> Imported:
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
     armature = build_rig(shot.rig, f"HEAD_{name}", collection)
-    ShotLink.of_shot(shot, take).store(armature)
-    write_take(armature, shot, performance)
+    load_take(armature, shot, performance)
     camera = build_camera(shot, f"CAM_{name}", collection, shot.frames)
     scene.camera = camera
     set_timeline(scene, shot.info, pixel_aspect(shot.track.intrinsics[0]))

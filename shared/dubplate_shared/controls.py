@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Control:
-    """One control. Value 0 is rest, 1 is its full pose; soft limits are the slider's, hard limits lie far beyond."""
+    """One control. Value 0 is rest, 1 is its full pose, and below 0 it takes away from what lies beneath.
+
+    Soft limits are the slider's, hard limits lie far beyond.
+    """
 
     name: str
     label: str
     group: str
     description: str
-    soft_min: float = 0.0
+    soft_min: float = -1.0
     soft_max: float = 1.0
 
 

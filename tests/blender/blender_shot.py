@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubplate_shared.controls import CONTROL_NAMES
 from dubplate_shared.rig import Rig
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from dubplate_shared.shot import HeadIdentity, PlateSource, Rate, Shot, ShotInfo, write_shot
@@ -63,9 +64,9 @@ def make_rig(*, moving_joints: bool = False, seed: int = 7) -> Rig:
         masks=masks,
         landmark_faces=rng.integers(0, len(faces), 468).astype(np.int32),
         landmark_barycentrics=(bary / bary.sum(axis=1, keepdims=True)).astype(np.float32),
-        control_names=("jaw_open",),
-        control_expression=np.zeros((1, 100), np.float32),
-        control_jaw=np.array([[0.35, 0, 0]], np.float32),
+        control_names=CONTROL_NAMES,
+        control_expression=rng.normal(0, 0.3, (len(CONTROL_NAMES), 100)).astype(np.float32),
+        control_jaw=np.array([[0.35 * (name == "jaw_open"), 0, 0] for name in CONTROL_NAMES], np.float32),
     )
 
 

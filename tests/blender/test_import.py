@@ -97,7 +97,7 @@ def test_a_missing_plate_is_said_and_the_head_is_imported(bpy, tmp_path):
     imported = import_with_notes(write_test_shot(tmp_path, audio=("voice.wav",)).path)
     assert any("plate" in note for note in imported.notes)
     assert any("voice.wav" in note for note in imported.notes)
-    assert imported.armature.animation_data.action is not None
+    assert imported.armature.animation_data.nla_tracks["Take: tracked"].strips[0].action is not None
 
 
 @pytest.mark.parametrize("name", ["nowhere.dubshot", "empty.dubshot"])

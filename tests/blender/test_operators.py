@@ -47,20 +47,27 @@ def test_the_import_is_undone_and_redone_as_one_step(bpy, addon, shot):
     assert np.array_equal(read_take(find_head(bpy.context)).jaw, jaw)
 
 
-def test_another_take_replaces_the_curves_and_keeps_the_keys_that_were_there(bpy, addon, shot):
+def test_another_take_goes_under_the_offsets_and_the_first_is_kept(bpy, addon, shot):
+    from blender_addon.curves.channels import expression
     from blender_addon.curves.performance import read_take
+    from blender_addon.layers.offsets import add_offsets
     from blender_addon.scene.shot_link import ShotLink
 
     rng = np.random.default_rng(2)
     take = Take("french", rng.normal(0, 1, (40, 100)), np.abs(rng.normal(0, 0.2, (40, 3))))
     shot.save_take(take)
     head = imported(bpy, shot)
-    first = head.animation_data.action
+    add_offsets(head, range(1005, 1011), {expression(3): np.full(6, 0.5)})
     assert bpy.ops.dubplate.load_take(take="french") == {"FINISHED"}
     found = read_take(head)
-    assert np.array_equal(found.expression, take.expression)
+    offset = found.expression - take.expression
+    assert np.abs(offset[4:10, 3] - 0.5).max() < 1e-6
+    offset[4:10, 3] = 0.0
+    assert not offset.any()
     assert np.allclose(found.eyes, shot.track.eyes, atol=1e-6)  # a take without eyes leaves them as filmed
-    assert head.animation_data.action != first and first.name in bpy.data.actions
+    assert [(track.name, track.mute) for track in head.animation_data.nla_tracks] == [
+        ("Take: tracked", True), ("Take: french", False),
+    ]  # fmt: skip
     assert ShotLink.of(head).take == "french"
 
 

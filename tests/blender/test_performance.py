@@ -24,10 +24,12 @@ def rotation_error(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(matrix_from_axis_angle(first) - matrix_from_axis_angle(second)).max())
 
 
-def jaw_curve(armature):
+def base_curves(armature):
+    """F-curves of the take that was imported."""
     from blender_addon.curves import animation
 
-    return animation.fcurves(armature)[JAW, 0]
+    (track,) = armature.animation_data.nla_tracks
+    return animation.strip_fcurves(track.strips[0])
 
 
 def test_the_take_read_back_is_the_take_imported(shot, armature):
@@ -40,69 +42,88 @@ def test_the_take_read_back_is_the_take_imported(shot, armature):
 
 
 def test_curves_stand_in_named_groups_and_the_jaw_opens_by_one_curve(armature):
-    from blender_addon.curves import animation
-
     groups: dict[str, int] = {}
-    for fcurve in animation.fcurves(armature).values():
+    for fcurve in base_curves(armature).values():
         groups[fcurve.group.name] = groups.get(fcurve.group.name, 0) + 1
     assert groups == {"Neck": 3, "Jaw": 3, "Eyes": 6, "Expression": 100, "Head": 6}
-    before = jaw_curve(armature).evaluate(1010)
+    before = base_curves(armature)[JAW, 0].evaluate(1010)
     assert 0.0 < before < 0.5  # radians, positive opens
 
 
 def test_evaluated_and_plain_reading_give_the_same_bits(bpy, armature):
     """A frame that no edit touches keeps its pixels only if its numbers do not depend on how they were read."""
-    from blender_addon.curves import animation
+    from blender_addon.curves import nla
+    from blender_addon.curves.channels import JAW as JAW_CHANNELS
     from blender_addon.curves.performance import read_take
 
-    assert animation.plays_only_its_action(armature, [JAW])
+    opening = [JAW_CHANNELS[0][:2]]
+    assert nla.evaluate(armature, opening, [1001]) is not None
     plain = read_take(armature)
     track = armature.animation_data.nla_tracks.new()
-    track.strips.new("none", 1, bpy.data.actions.new("nothing"))
-    assert not animation.plays_only_its_action(armature, [JAW])
+    track.strips.new("none", 1, bpy.data.actions.new("nothing")).scale = 2.0
+    assert nla.evaluate(armature, opening, [1001]) is None
     evaluated = read_take(armature)
     for name in ("expression", "jaw", "eyes"):
         assert np.array_equal(getattr(plain, name), getattr(evaluated, name)), name
 
 
-def test_a_key_changes_its_own_frames_only(bpy, armature):
+def test_a_key_says_what_is_seen_on_its_frame(bpy, armature):
+    """Posed over the take and keyed as any bone: Blender keeps the pose on that frame, as an offset."""
+    from blender_addon.curves import animation
     from blender_addon.curves.performance import read_take
 
     before = read_take(armature)
     jaw = armature.pose.bones["jaw"]
-    for frame in range(1010, 1016):
-        jaw.rotation_euler.x = 0.6
+    for frame, angle in ((1009, None), (1016, None), (1010, 0.6), (1015, 0.6)):
+        bpy.context.scene.frame_set(frame)
+        jaw.rotation_euler.x = jaw.rotation_euler.x if angle is None else angle
         jaw.keyframe_insert("rotation_euler", index=0, frame=frame)
     after = read_take(armature)
-    changed = np.flatnonzero((before.jaw != after.jaw).any(axis=1)) + 1001
+    changed = np.flatnonzero((np.abs(before.jaw - after.jaw) > 1e-6).any(axis=1)) + 1001
     assert changed.tolist() == list(range(1010, 1016))
+    assert np.linalg.norm(after.jaw[9]) > 0.59
     assert np.array_equal(before.expression, after.expression)
+    assert set(animation.fcurves(armature)) == {(JAW, 0)}  # the take itself is as it was
 
 
 def test_an_additive_nla_strip_is_in_the_take(bpy, armature):
     from blender_addon.curves.performance import read_take
 
     base = read_take(armature)
-    base_action = armature.animation_data.action
-    slot = getattr(armature.animation_data, "action_slot", None)
-    layer = bpy.data.actions.new("artist")
-    armature.animation_data.action = layer
     for frame, value in ((1001, 0.0), (1010, 0.2), (1020, 0.0)):
-        armature["expression_004"] = value
+        bpy.context.scene.frame_set(frame)
+        armature["expression_004"] += value
         armature.keyframe_insert('["expression_004"]', frame=frame)
-    armature.animation_data.action = None
-    machine = armature.animation_data.nla_tracks.new()
-    strip = machine.strips.new("machine", 1001, base_action)
+    data = armature.animation_data
+    layer, slot = data.action, getattr(data, "action_slot", None)
+    data.action = None
+    strip = data.nla_tracks.new().strips.new("artist", 1001, layer)
     if slot is not None:
-        strip.action_slot = base_action.slots[0]
-    artist = armature.animation_data.nla_tracks.new()
-    strip = artist.strips.new("artist", 1001, layer)
+        strip.action_slot = layer.slots[0]
     strip.blend_type = "ADD"
     take = read_take(armature)
     difference = take.expression - base.expression
     assert difference[9, 4] == pytest.approx(0.2, abs=1e-6)
     assert np.abs(np.delete(difference, 4, axis=1)).max() == 0.0
     assert np.array_equal(take.jaw, base.jaw)
+
+
+def test_controls_are_in_the_take(bpy, armature, shot):
+    from blender_addon.curves.channels import control
+    from blender_addon.curves.performance import read_take
+    from blender_addon.layers.offsets import reach
+
+    base = read_take(armature)
+    reach(armature, range(1010, 1021), {control("jaw_open"): np.full(11, 0.5), control("smile_L"): np.full(11, -0.25)})
+    take = read_take(armature)
+    names = list(shot.rig.control_names)
+    wanted = 0.5 * shot.rig.control_expression[names.index("jaw_open")]
+    wanted = wanted - 0.25 * shot.rig.control_expression[names.index("smile_L")]
+    assert np.abs(take.expression[9:20] - base.expression[9:20] - wanted).max() < 1e-6
+    assert np.array_equal(
+        np.delete(take.expression, range(9, 20), axis=0), np.delete(base.expression, range(9, 20), axis=0)
+    )
+    assert rotation_error(take.jaw, base.jaw) > 0.1
 
 
 def test_constraints_and_drivers_on_bones_are_in_the_take(bpy, armature):

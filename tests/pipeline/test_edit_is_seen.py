@@ -89,9 +89,9 @@ def render(shot: Shot, actor: Path, connection: Path, plates_root: Path):
     bpy = pytest.importorskip("bpy")
     import blender_addon
     from blender_addon.connection.client import Client
-    from blender_addon.curves.animation import fcurves
-    from blender_addon.curves.performance import read_take
-    from blender_addon.rig.armature import rotation_path
+    from blender_addon.curves.channels import JAW
+    from blender_addon.curves.performance import read_channels, read_take
+    from blender_addon.layers.offsets import reach
     from blender_addon.scene.import_shot import import_shot
 
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
@@ -100,12 +100,8 @@ def render(shot: Shot, actor: Path, connection: Path, plates_root: Path):
     def edit_and_render(name: str, edit) -> Rendered:
         bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
         armature = import_shot(shot.path)
-        curve = fcurves(armature)[rotation_path("jaw"), 0]
-        for key in curve.keyframe_points:
-            frame = round(key.co.x)
-            if frame in EDITED:
-                key.co.y = edit(key.co.y, frame)
-        curve.update()
+        opening = read_channels(armature, [JAW[0]], EDITED)[:, 0]
+        reach(armature, EDITED, {JAW[0]: [edit(*pair) for pair in zip(opening, EDITED, strict=True)]})
         take = read_take(armature, name=name)
         with Client.connect(connection) as client:
             job = client.submit(

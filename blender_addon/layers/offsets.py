@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's layer: numbers that add to whatever take is heard beneath, on the active Action.
+
+All that edits a performance by number writes here. Outside the frames that are named no curve changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from .. import compat
+from ..curves import animation, nla
+from ..curves.animation import FCurves
+from ..curves.channels import Channel
+from ..curves.performance import read_channels
+from ..scene.shot_link import ShotLink
+from . import stack
+
+Array = npt.NDArray[Any]
+
+
+def offsets(armature: bpy.types.Object) -> FCurves:
+    """The curves of the artist's layer, by path and index."""
+    return animation.fcurves(armature)
+
+
+def add_offsets(armature: bpy.types.Object, frames: range, deltas: Mapping[Channel, Array]) -> None:
+    """Add `deltas`, (T,) a channel, on `frames`; they get one linear key a frame.
+
+    Raises InvalidInput where a strip is being tweaked.
+    """
+    for channel, delta in deltas.items():
+        fcurve = _fcurve(armature, channel)
+        values = _values(fcurve, frames) + np.asarray(delta, np.float32)
+        animation.replace_keys(fcurve, frames[0] - 1, frames[-1] + 1, frames, values, "LINEAR")
+
+
+def reach(armature: bpy.types.Object, frames: range, targets: Mapping[Channel, Array]) -> None:
+    """Let the sum of all layers be `targets`, (T,) a channel, on `frames`, by offsets of one key a frame."""
+    channels = list(targets)
+    now = read_channels(armature, channels, frames)  # [T, N]
+    add_offsets(armature, frames, {c: np.asarray(targets[c]) - now[:, i] for i, c in enumerate(channels)})
+
+
+def key_offset(armature: bpy.types.Object, frame: int, deltas: Mapping[Channel, float], spread: int) -> None:
+    """Add `deltas` on one frame, by one soft key; from `spread` frames away on, all stays as it is.
+
+    spread: 0 keys the frame alone, which moves all that no other key holds, as any key does.
+    """
+    for channel, delta in deltas.items():
+        fcurve = _fcurve(armature, channel)
+        value = _values(fcurve, [frame]) + np.float32(delta)
+        if spread > 0:
+            animation.replace_keys(fcurve, frame - spread, frame + spread, [frame], value, "BEZIER")
+        else:
+            animation.set_key(fcurve, frame, float(value[0]))
+
+
+def _values(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
+    """An F-curve without keys says nothing, which adds nothing."""
+    return animation.values_on(fcurve, frames) if len(fcurve.keyframe_points) else np.zeros(len(frames), np.float32)
+
+
+def _fcurve(armature: bpy.types.Object, channel: Channel) -> bpy.types.FCurve:
+    data = nla.require_stack(armature)
+    stack.ensure_offsets(armature, f"{ShotLink.of(armature).name}_offsets")
+    return compat.ensure_fcurve(data.action, armature, channel.path, channel.index, channel.group)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine's takes at the bottom of the stack: a new one replaces what is heard and keeps the offsets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import bpy
+
+from dubplate_shared.shot import Shot
+from dubplate_shared.take import Take
+
+from ..curves.performance import take_curves
+from ..scene.shot_link import ShotLink
+from . import stack
+from .stack import Mark, Role
+
+
+def load_take(armature: bpy.types.Object, shot: Shot, take: Take) -> None:
+    """Let `take` be what is heard under the offsets; a take of this name that is there already is read anew.
+
+    Raises InvalidInput where the take does not fit the shot, or a strip is being tweaked.
+    """
+    link = ShotLink.of_shot(shot, take.name)
+    mark = Mark(Role.TAKE, take.name, str(take.origin.get("sha256", "")))
+    name = f"{shot.info.name}_{take.name}"
+    action = stack.make_action(armature, name, shot.frames, take_curves(shot, take), mark)
+    for track in stack.tracks(armature, Role.TAKE):
+        if stack.mark_of(track).take == take.name:
+            stack.swap(track, action)
+            break
+    else:
+        stack.insert(armature, f"Take: {take.name}", action, link.frames, Role.TAKE)
+    link.store(armature)
+    hear_take(armature, take.name)
+    stack.ensure_offsets(armature, f"{shot.info.name}_offsets")
+
+
+def hear_take(armature: bpy.types.Object, name: str) -> None:
+    """Mute all takes but one: A against B. Raises InvalidInput where it was not loaded."""
+    chosen = stack.take_track(armature, name)
+    for track in stack.tracks(armature, Role.TAKE):
+        track.mute = track != chosen
+    replace(ShotLink.of(armature), take=name).store(armature)
