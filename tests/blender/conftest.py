@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from blender_shot import write_test_shot
 
+from dubplate_shared.rig import Rig
 from dubplate_shared.shot import Shot
 
 
@@ -28,6 +29,16 @@ def addon(bpy):
     blender_addon.register()
     yield blender_addon
     blender_addon.unregister()
+
+
+@pytest.fixture(scope="session")
+def standin_rig() -> Rig:
+    """The stand-in head as a shot package has it: lips that are lips."""
+    import torch
+
+    from dubplate_backend.head.load import load_head
+
+    return load_head("standin").rig(torch.zeros(300))
 
 
 @pytest.fixture
