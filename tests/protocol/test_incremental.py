@@ -51,9 +51,7 @@ def curves(studio: Path) -> dict[str, np.ndarray]:
     return {"expression": shot.track.expression, "jaw": shot.track.jaw}
 
 
-def render(
-    backend: Backend, output: str, curves: dict[str, np.ndarray], told: list[object] | None = None
-) -> JobInfo:
+def render(backend: Backend, output: str, curves: dict[str, np.ndarray], told: list[object] | None = None) -> JobInfo:
     with backend.connect() as client:
         job = client.submit(**WORK, **curves, output=output)
         return client.wait(job, None if told is None else told.append, timeout=120)
