@@ -8,8 +8,21 @@ import atexit
 import bpy
 
 from . import command, monitor, operators, panel, preferences, settings
+from .controls import operators as control_operators
+from .controls import panel as control_panel
+from .controls import tool
+from .layers import operators as layer_operators
+from .layers import panel as layer_panel
 
-_CLASSES = (preferences.DubplatePreferences, *operators.CLASSES, *panel.CLASSES)
+_CLASSES = (
+    preferences.DubplatePreferences,
+    *operators.CLASSES,
+    *panel.CLASSES,
+    *layer_operators.CLASSES,
+    *layer_panel.CLASSES,
+    *control_operators.CLASSES,
+    *control_panel.CLASSES,
+)
 _commands: list[object] = []  # handles of registered commands, without which they cannot be taken back
 
 
@@ -26,6 +39,7 @@ def register() -> None:
     settings.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    tool.register()
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
     bpy.types.TOPBAR_MT_file_export.append(_draw_export)
     _commands.append(bpy.utils.register_cli_command("dubplate", command.main))
@@ -41,6 +55,7 @@ def unregister() -> None:
         bpy.utils.unregister_cli_command(_commands.pop())
     bpy.types.TOPBAR_MT_file_export.remove(_draw_export)
     bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
+    tool.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     settings.unregister()

@@ -25,6 +25,8 @@ def ensure_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, 
     if fcurve.group is None:
         groups = channels(datablock).groups
         fcurve.group = groups.get(group) or groups.new(group)
+        data = datablock.animation_data
+        data.action_slot = data.action_slot  # said anew, or the scene does not follow a curve that is
     return fcurve
 
 

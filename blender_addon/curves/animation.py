@@ -66,7 +66,13 @@ def add_keys(fcurve: bpy.types.FCurve, frames: Sequence[float], values: Array, i
         points.foreach_set(name, enums)
     if before:
         points.sort()
+    settle(fcurve)
+
+
+def settle(fcurve: bpy.types.FCurve) -> None:
+    """After changes of its keys: let the curve put its handles in order, and the scene follow it."""
     fcurve.update()
+    fcurve.id_data.update_tag()
 
 
 def replace_keys(
@@ -121,7 +127,7 @@ def _split(left: bpy.types.Keyframe, right: bpy.types.Keyframe, frame: float) ->
 def set_key(fcurve: bpy.types.FCurve, frame: float, value: float) -> None:
     """A key as an artist sets it, over the one that is there."""
     fcurve.keyframe_points.insert(frame, value)
-    fcurve.update()
+    settle(fcurve)
 
 
 def _keyframe_enum(name: str, item: str) -> int:

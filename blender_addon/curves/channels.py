@@ -44,6 +44,12 @@ JAW = tuple(angle("jaw", axis) for axis in range(3))
 ANGLES = tuple(angle(bone, axis) for bone in TAKE_BONES for axis in range(3))
 
 
+FILMED = (  # what the plate alone decides
+    *(angle("neck", axis) for axis in range(3)),
+    *(Channel(path, axis, "Head") for path in ("rotation_euler", "location") for axis in range(3)),
+)
+
+
 def performance(control_names: Sequence[str]) -> tuple[Channel, ...]:
     """All that a performance is keyed on: 100 expression components, 9 angles of jaw and eyes, the controls."""
     return (*EXPRESSION, *ANGLES, *map(control, control_names))

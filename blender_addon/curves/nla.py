@@ -28,7 +28,7 @@ _SUMS = ("ADD", "COMBINE")  # the same where a channel rests at 0, as all of our
 
 @dataclass(frozen=True)
 class Layer:
-    """Curves that play on some frames.  replaces: else they add.  influence: (T,) float32, 0 where they are silent."""
+    """Curves that play on some frames.  replaces: else they add.  influence: (T,) float32, NaN where silent."""
 
     curves: FCurves
     replaces: bool
@@ -98,7 +98,7 @@ def _blend(below: Array, values: Array, layer: Layer) -> Array:
     lower = np.where(np.isnan(below), np.float32(0), below)
     influence = layer.influence
     blended = lower * (np.float32(1) - influence) + values * influence if layer.replaces else lower + values * influence
-    return np.where(influence > 0, blended, below)
+    return np.where(np.isnan(influence), below, blended)
 
 
 def _layers(datablock: bpy.types.ID, frames: Array) -> list[Layer] | None:
@@ -110,7 +110,7 @@ def _layers(datablock: bpy.types.ID, frames: Array) -> list[Layer] | None:
     if data.use_tweak_mode or any(track.is_solo for track in data.nla_tracks) or not all(map(_is_plain, strips)):
         return None
     layers = [
-        Layer(animation.strip_fcurves(strip), strip.blend_type == "REPLACE", _influence(strip, frames))
+        Layer(animation.strip_fcurves(strip), strip.blend_type == "REPLACE", strip_influence(strip, frames))
         for strip in strips
     ]
     if data.action is not None:
@@ -142,8 +142,11 @@ def _is_plain(strip: bpy.types.NlaStrip) -> bool:
     )
 
 
-def _influence(strip: bpy.types.NlaStrip, frames: Array) -> Array:
-    """Blender's own: linear over the blend-in, else over the blend-out, else full."""
+def strip_influence(strip: bpy.types.NlaStrip, frames: Array) -> Array:
+    """How much of the strip plays on each frame, as Blender has it.  frames: (T,) float64.  Returns (T,) float32.
+
+    Linear over the blend-in and over the blend-out, full between, and NaN where it does not play.
+    """
     start, end = strip.frame_start, strip.frame_end
     influence = np.ones(len(frames), np.float32)
     fades_out = strip.blend_out > 0 and (frames >= end - strip.blend_out)
@@ -154,5 +157,5 @@ def _influence(strip: bpy.types.NlaStrip, frames: Array) -> Array:
     if strip.blend_in > 0:
         influence = np.where(fades_in, np.abs(frames - start).astype(single) / single(strip.blend_in), influence)
     if strip.extrapolation == "NOTHING":
-        influence = np.where((frames >= start) & (frames <= end), influence, single(0))
+        influence = np.where((frames >= start) & (frames <= end), influence, single(np.nan))
     return influence

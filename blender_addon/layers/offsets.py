@@ -18,7 +18,6 @@ from ..curves import animation, nla
 from ..curves.animation import FCurves
 from ..curves.channels import Channel
 from ..curves.performance import read_channels
-from ..scene.shot_link import ShotLink
 from . import stack
 
 Array = npt.NDArray[Any]
@@ -47,8 +46,19 @@ def reach(armature: bpy.types.Object, frames: range, targets: Mapping[Channel, A
     add_offsets(armature, frames, {c: np.asarray(targets[c]) - now[:, i] for i, c in enumerate(channels)})
 
 
+def fade_offsets(armature: bpy.types.Object, frames: range, share: Array) -> None:
+    """Take `share`, (T,) of 0 to 1, of all offsets away on `frames`."""
+    data = nla.require_stack(armature)
+    if data.action is None:
+        return
+    for (path, index), fcurve in offsets(armature).items():
+        values = _values(fcurve, frames)
+        if values.any():
+            add_offsets(armature, frames, {Channel(path, index, ""): -values * np.asarray(share, np.float32)})
+
+
 def key_offset(armature: bpy.types.Object, frame: int, deltas: Mapping[Channel, float], spread: int) -> None:
-    """Add `deltas` on one frame, by one soft key; from `spread` frames away on, all stays as it is.
+    """Add `deltas` on one frame, by one soft key; from `spread` frames away on, or the next key, all stays as it is.
 
     spread: 0 keys the frame alone, which moves all that no other key holds, as any key does.
     """
@@ -56,9 +66,19 @@ def key_offset(armature: bpy.types.Object, frame: int, deltas: Mapping[Channel, 
         fcurve = _fcurve(armature, channel)
         value = _values(fcurve, [frame]) + np.float32(delta)
         if spread > 0:
-            animation.replace_keys(fcurve, frame - spread, frame + spread, [frame], value, "BEZIER")
+            before, after = _between(fcurve, frame, spread)
+            animation.replace_keys(fcurve, before, after, [frame], value, "BEZIER")
         else:
             animation.set_key(fcurve, frame, float(value[0]))
+
+
+def _between(fcurve: bpy.types.FCurve, frame: int, spread: int) -> tuple[float, float]:
+    """The ends of an edit around `frame`: no key but the frame's own lies between them."""
+    keys = [point.co.x for point in fcurve.keyframe_points]
+    return (
+        max([frame - spread, *(key for key in keys if key < frame)]),
+        min([frame + spread, *(key for key in keys if key > frame)]),
+    )
 
 
 def _values(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
@@ -68,5 +88,5 @@ def _values(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
 
 def _fcurve(armature: bpy.types.Object, channel: Channel) -> bpy.types.FCurve:
     data = nla.require_stack(armature)
-    stack.ensure_offsets(armature, f"{ShotLink.of(armature).name}_offsets")
+    stack.ensure_offsets(armature)
     return compat.ensure_fcurve(data.action, armature, channel.path, channel.index, channel.group)

@@ -18,14 +18,15 @@ from dubplate_shared.errors import InvalidInput
 from .. import compat
 from ..curves import animation, nla
 from ..curves.animation import Curve
+from ..scene.shot_link import ShotLink
 
 _KEY = "dubplate_layer"
+BAKED_KEY = "dubplate_baked"  # on the armature: what bake.py needs to go back
 
 
 class Role(StrEnum):
     TAKE = "take"  # a whole performance; one is heard, the others are muted
     PATCH = "patch"  # a performance over a range, faded in and out
-    BAKED = "baked"  # all layers in one
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,26 @@ def heard_take(armature: bpy.types.Object) -> str:
     return heard[-1] if heard else ""
 
 
+def is_baked(armature: bpy.types.Object) -> bool:
+    """Whether the head plays all its layers baked down to one Action."""
+    return BAKED_KEY in armature
+
+
+def require_layers(armature: bpy.types.Object) -> bpy.types.AnimData:
+    """The head's animation, ready for changes of its layers. Raises InvalidInput where they are baked or tweaked."""
+    if is_baked(armature):
+        raise InvalidInput(f"The layers of {armature.name} are baked down.", hint="Go back to the layers first.")
+    return nla.require_stack(armature)
+
+
 def make_action(
-    armature: bpy.types.Object, name: str, frames: Sequence[int], curves: Sequence[Curve], mark: Mark
+    armature: bpy.types.Object, name: str, frames: Sequence[int], curves: Sequence[Curve], mark: Mark | None
 ) -> bpy.types.Action:
-    """A marked Action of our curves; what the armature plays stays what it was."""
-    data = nla.require_stack(armature)
-    with nla.other_action(data):
+    """An Action of our curves; what the armature plays stays what it was."""
+    with nla.other_action(nla.require_stack(armature)):
         action = animation.write_action(armature, name, frames, curves)
-    action[_KEY] = asdict(mark)
+    if mark is not None:
+        action[_KEY] = asdict(mark)
     return action
 
 
@@ -87,7 +100,7 @@ def insert(
     """Put a strip on a new track above all that belongs under it."""
     roles = list(Role)
     under = [track for each in roles[: roles.index(role) + 1] for track in tracks(armature, each)]
-    data = nla.require_stack(armature)
+    data = require_layers(armature)
     above = [track for track in data.nla_tracks if track in under]
     return nla.add_strip(data, name, action, frames, above[-1] if above else None)
 
@@ -97,14 +110,26 @@ def swap(track: bpy.types.NlaTrack, action: bpy.types.Action) -> None:
     strip = track.strips[0]
     before = strip.action
     compat.play(strip, action)
-    before.use_fake_user = False
-    if before.users == 0:
-        bpy.data.actions.remove(before)
+    drop(before)
 
 
-def ensure_offsets(armature: bpy.types.Object, name: str) -> None:
+def remove(armature: bpy.types.Object, track: bpy.types.NlaTrack) -> None:
+    """Take a track of one strip away, and its Action, if nothing else plays it."""
+    action = track.strips[0].action
+    require_layers(armature).nla_tracks.remove(track)
+    drop(action)
+
+
+def drop(action: bpy.types.Action) -> None:
+    """Remove an Action that the machine wrote and nothing plays."""
+    action.use_fake_user = False
+    if action.users == 0:
+        bpy.data.actions.remove(action)
+
+
+def ensure_offsets(armature: bpy.types.Object) -> None:
     """Give the armature an empty Action that adds, if it plays none: the artist's layer."""
     data = nla.require_stack(armature)
     if data.action is None:
-        data.action = bpy.data.actions.new(name)
+        data.action = bpy.data.actions.new(f"{ShotLink.of(armature).name}_offsets")
         data.action_blend_type, data.action_extrapolation, data.action_influence = "ADD", "HOLD", 1.0

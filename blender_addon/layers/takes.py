@@ -8,7 +8,7 @@ from dataclasses import replace
 import bpy
 
 from dubplate_shared.shot import Shot
-from dubplate_shared.take import Take
+from dubplate_shared.take import TRACKED, Take
 
 from ..curves.performance import take_curves
 from ..scene.shot_link import ShotLink
@@ -19,8 +19,9 @@ from .stack import Mark, Role
 def load_take(armature: bpy.types.Object, shot: Shot, take: Take) -> None:
     """Let `take` be what is heard under the offsets; a take of this name that is there already is read anew.
 
-    Raises InvalidInput where the take does not fit the shot, or a strip is being tweaked.
+    Raises InvalidInput where the take does not fit the shot, or the layers are baked or tweaked.
     """
+    stack.require_layers(armature)
     link = ShotLink.of_shot(shot, take.name)
     mark = Mark(Role.TAKE, take.name, str(take.origin.get("sha256", "")))
     name = f"{shot.info.name}_{take.name}"
@@ -33,12 +34,20 @@ def load_take(armature: bpy.types.Object, shot: Shot, take: Take) -> None:
         stack.insert(armature, f"Take: {take.name}", action, link.frames, Role.TAKE)
     link.store(armature)
     hear_take(armature, take.name)
-    stack.ensure_offsets(armature, f"{shot.info.name}_offsets")
+    stack.ensure_offsets(armature)
 
 
 def hear_take(armature: bpy.types.Object, name: str) -> None:
-    """Mute all takes but one: A against B. Raises InvalidInput where it was not loaded."""
+    """Mute all takes but one: A against B. Raises InvalidInput where it was not loaded, or as load_take."""
+    stack.require_layers(armature)
     chosen = stack.take_track(armature, name)
     for track in stack.tracks(armature, Role.TAKE):
         track.mute = track != chosen
     replace(ShotLink.of(armature), take=name).store(armature)
+
+
+def hear_next(armature: bpy.types.Object) -> None:
+    """Hear the take above the one that is heard, or the lowest after the highest."""
+    names = [stack.mark_of(track).take for track in stack.tracks(armature, Role.TAKE)]
+    heard = stack.heard_take(armature)
+    hear_take(armature, names[(names.index(heard) + 1) % len(names)] if heard in names else TRACKED)

@@ -89,6 +89,11 @@ def deforming_bones(rig: Rig) -> tuple[str, ...]:
     return tuple(skin_bone(joint) if joint in POSED_BONES else joint for joint in JOINTS)
 
 
+def skull_bone(armature: bpy.types.Object) -> str:
+    """The bone that carries the face but for jaw and eyes."""
+    return skin_bone("neck") if skin_bone("neck") in armature.data.bones else "neck"
+
+
 def _add_bones(armature: bpy.types.Object, rig: Rig) -> None:
     """Bones exist in edit mode only, and edit mode wants the object to be the active one."""
     layer = bpy.context.view_layer

@@ -139,3 +139,13 @@ def write_test_shot(
 def drivers_round(version: tuple[int, ...]) -> bool:
     """Blender 5.0 leaves a bone's location as it is where a driver moves it by under 0.1 mm; before, it is exact."""
     return version >= (5, 0)
+
+
+def evaluated_vertices(bpy, armature) -> np.ndarray:
+    """(V, 3) of the mesh as Blender evaluates it on the scene's frame."""
+    from blender_addon.rig.build import head_mesh_of
+
+    mesh = head_mesh_of(armature).evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    found = np.zeros(3 * len(mesh.vertices), np.float32)
+    mesh.attributes["position"].data.foreach_get("vector", found)
+    return found.reshape(-1, 3)

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blender_shot import drivers_round, make_rig
+from blender_shot import drivers_round, evaluated_vertices, make_rig
 
 
 def pose_in_blender(bpy, armature, expression, jaw, neck, eyes) -> np.ndarray:
     """Vertices (V, 3) of the evaluated mesh, in the armature's space, for values set on properties and bones."""
     from blender_addon.rig.armature import expression_name
     from blender_addon.rig.axes import euler_from_axis_angle
-    from blender_addon.rig.build import head_mesh_of
 
     for component, value in enumerate(expression):
         armature[expression_name(component)] = float(value)
@@ -20,10 +19,7 @@ def pose_in_blender(bpy, armature, expression, jaw, neck, eyes) -> np.ndarray:
         armature.pose.bones[bone].rotation_euler = euler_from_axis_angle(np.asarray(axis_angle)[None])[0]
     armature.update_tag()
     bpy.context.view_layer.update()
-    mesh = head_mesh_of(armature).evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    found = np.zeros(3 * len(mesh.vertices), np.float32)
-    mesh.attributes["position"].data.foreach_get("vector", found)
-    return found.reshape(-1, 3)
+    return evaluated_vertices(bpy, armature)
 
 
 @pytest.mark.parametrize("moving_joints", [False, True])

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The layers' actions: takes against each other, patches, baking. Each is one step of undo."""
+
+import bpy
+from bpy.props import BoolProperty, IntProperty, StringProperty
+
+from dubplate_shared.errors import DubplateError
+from dubplate_shared.take import TRACKED
+
+from ..operators import attempt
+from ..scene.shot_link import ShotLink, find_head, heads
+from . import bake, takes
+from .offsets import fade_offsets
+from .patches import add_patch, patch_share, remove_patch
+
+_DEFAULT_FADE = 4  # frames of a cross-fade: a sixth of a second at 24 fps
+
+
+class _HeadOperator:
+    """What acts on the head that is active, or the only one."""
+
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+
+class DUBPLATE_OT_hear_take(_HeadOperator, bpy.types.Operator):
+    """Hear this take under the offsets, and mute the others"""
+
+    bl_idname = "dubplate.hear_take"
+    bl_label = "Hear Take"
+
+    take: StringProperty(name="Take", description="A take that was loaded")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: takes.hear_take(find_head(context), self.take))
+
+
+class DUBPLATE_OT_flip_takes(_HeadOperator, bpy.types.Operator):
+    """Hear the other take: A against B, or the next where there are more"""
+
+    bl_idname = "dubplate.flip_takes"
+    bl_label = "Flip Takes"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: takes.hear_next(find_head(context)))
+
+
+class DUBPLATE_OT_patch_range(_HeadOperator, bpy.types.Operator):
+    """Lay a stretch of a take over what is heard, cross-faded; nothing beneath changes"""
+
+    bl_idname = "dubplate.patch_range"
+    bl_label = "Patch Range"
+
+    take: StringProperty(name="Take", description="A take of the shot; tracked is what was filmed", default=TRACKED)
+    first: IntProperty(name="First", description="First frame on which the take is heard alone; 0: of the range")
+    last: IntProperty(name="Last", description="Last frame on which the take is heard alone; 0: of the range")
+    fade: IntProperty(
+        name="Cross-fade",
+        description="Frames before and after over which it comes in and goes out",
+        default=_DEFAULT_FADE,
+        min=0,
+        soft_max=24,
+    )
+    keep_offsets: BoolProperty(
+        name="Keep Offsets",
+        description="Add the offsets there too; off: they fade out as the take fades in",
+        default=True,
+    )
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        self.first, self.last = self._range(context)
+        return context.window_manager.invoke_props_dialog(self)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._patch(context))
+
+    def _patch(self, context: bpy.types.Context) -> None:
+        head = find_head(context)
+        shot = ShotLink.of(head).load_shot()
+        first, last = self._range(context)
+        track = add_patch(head, shot, shot.take(self.take), range(first, last + 1), self.fade)
+        if not self.keep_offsets:
+            frames, share = patch_share(track)
+            fade_offsets(head, frames, share)
+
+    def _range(self, context: bpy.types.Context) -> tuple[int, int]:
+        scene, shot = context.scene, ShotLink.of(find_head(context)).frames
+        preview = scene.use_preview_range
+        first, last = (scene.frame_preview_start, scene.frame_preview_end) if preview else (shot[0], shot[-1])
+        return self.first or max(first, shot[0]), self.last or min(last, shot[-1])
+
+
+class DUBPLATE_OT_remove_patch(_HeadOperator, bpy.types.Operator):
+    """Take the patch away: what lies beneath is heard again"""
+
+    bl_idname = "dubplate.remove_patch"
+    bl_label = "Remove Patch"
+
+    patch: StringProperty(name="Patch", description="Name of its NLA track")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: remove_patch(find_head(context), self.patch))
+
+
+class DUBPLATE_OT_bake_down(_HeadOperator, bpy.types.Operator):
+    """Put all layers into one Action with a key a frame, for any of Blender's tools; the layers stay, muted"""
+
+    bl_idname = "dubplate.bake_down"
+    bl_label = "Bake Down"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: bake.bake_down(find_head(context)))
+
+
+class DUBPLATE_OT_back_to_layers(_HeadOperator, bpy.types.Operator):
+    """Hear the layers again; what was edited since on the baked curves is added to the offsets"""
+
+    bl_idname = "dubplate.back_to_layers"
+    bl_label = "Back to Layers"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._back(context))
+
+    def _back(self, context: bpy.types.Context) -> None:
+        edited = bake.back_to_layers(find_head(context))
+        self.report({"INFO"}, f"Curves edited on the baked Action and kept as offsets: {edited}")
+
+
+class DUBPLATE_MT_patches(bpy.types.Menu):
+    """The takes of the shot, to be laid over a range"""
+
+    bl_idname = "DUBPLATE_MT_patches"
+    bl_label = "Patch Range with Take"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        try:
+            names = ShotLink.of(find_head(context)).load_shot().take_names()
+        except DubplateError as error:
+            self.layout.label(text=error.message, icon="ERROR")
+            return
+        self.layout.operator_context = "INVOKE_DEFAULT"
+        for name in names:
+            self.layout.operator(DUBPLATE_OT_patch_range.bl_idname, text=name).take = name
+
+
+CLASSES = (
+    DUBPLATE_OT_hear_take,
+    DUBPLATE_OT_flip_takes,
+    DUBPLATE_OT_patch_range,
+    DUBPLATE_OT_remove_patch,
+    DUBPLATE_OT_bake_down,
+    DUBPLATE_OT_back_to_layers,
+    DUBPLATE_MT_patches,
+)
