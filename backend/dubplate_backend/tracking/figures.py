@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from dubplate_backend.tracking.flags import Flag, flagged_frames
+from dubplate_backend.tracking.flags import flagged_frames
 from dubplate_backend.tracking.quality import Quality
+from dubplate_shared.flags import Flag
 from dubplate_shared.landmarks import COUNT, LIPS, landmark_error, lip_gap
 from dubplate_shared.track import Track
 

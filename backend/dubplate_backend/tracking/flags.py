@@ -8,14 +8,12 @@ throughout, and a calm one not for its largest noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from dubplate_backend.tracking.quality import COVERED, Quality
-from dubplate_shared.frames import format_frames
+from dubplate_shared.flags import FASTEST_JAW_DEG_S, Flag
 
 # How far from the shot's median a value has to be, in deviations as a median absolute deviation estimates them
 # (1.4826 of it; Rousseeuw & Croux 1993).
@@ -32,9 +30,6 @@ RISEN_FACE_PERCENT, RISEN_LIPS_PERCENT = 1.2, 1.0
 SEEN_CLOSED_PERCENT, TRACKED_OPEN_PERCENT = 1.2, 3.5
 # Mean over the visible points, of the display's range: half of what one foreign point shows (see `occlusion.FOREIGN`).
 COLOURS_OFF = 0.09
-# Unloaded, jaw muscles open the mouth at 457 mm/s at the incisors (mean of 17 men; J Oral Rehabil 1991, 18:169-177),
-# which lie 102 mm from the hinge (Bonwill's triangle): 4.5 rad/s.
-FASTEST_JAW_DEG_S = 257.0
 # Second differences at 25 frames a second that no nod makes: 3 a second by 8 degrees and 30 mm to either side have
 # 4.5 degrees and 17 mm. With more frames a second they shrink as the square of the time; what landmarks jitter, not.
 JUMP_DEG, JUMP_MM = 4.5, 17.0
@@ -67,27 +62,6 @@ MEANINGS = {
     Reason.JAW_TOO_FAST: "the jaw turns faster than muscles turn it",
     Reason.JUMP: "the head jumps",
 }
-
-
-@dataclass(frozen=True)
-class Flag:
-    """frames: (N,) ascending numbers.   worst: the one to look at.   value: what was measured there.   says: a sentence
-    with it."""
-
-    reason: Reason
-    frames: tuple[int, ...]
-    worst: int
-    value: float
-    says: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "reason": self.reason.value,
-            "frames": format_frames(self.frames),
-            "worst": self.worst,
-            "value": round(self.value, 4),
-            "says": self.says,
-        }
 
 
 def find_flags(quality: Quality, frames: np.ndarray, times: np.ndarray) -> tuple[Flag, ...]:

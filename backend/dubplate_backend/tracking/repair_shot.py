@@ -19,7 +19,7 @@ from dubplate_backend.plates.footage import open_footage
 from dubplate_backend.plates.segment import Segment
 from dubplate_backend.plates.source import shot_video
 from dubplate_backend.tracking.figures import figures, named_figures
-from dubplate_backend.tracking.flags import Flag, find_flags
+from dubplate_backend.tracking.flags import find_flags, flagged_frames
 from dubplate_backend.tracking.pins import Pins
 from dubplate_backend.tracking.preview import write_preview
 from dubplate_backend.tracking.quality import Quality, Seen, measure
@@ -28,7 +28,8 @@ from dubplate_backend.tracking.report import REPORT_NAME, write_report
 from dubplate_backend.tracking.track_shot import ALBEDO_NAME, PREVIEW_NAME, QUALITY_NAME
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import atomic_folder, load_npz, save_npz, write_json
-from dubplate_shared.frames import format_frames, parse_frames
+from dubplate_shared.flags import Flag, flags_of
+from dubplate_shared.frames import format_frames
 from dubplate_shared.progress import ProgressCallback, Stop, check, never, silent
 from dubplate_shared.shot import HeadIdentity, Shot, ShotInfo
 
@@ -157,8 +158,7 @@ def keep(package: Path, folder: Path) -> None:
 
 def flagged(shot: Shot) -> frozenset[int]:
     """Numbers of the frames that shot.json flags."""
-    flags = shot.info.extra.get("tracking", {}).get("flags", ())
-    return frozenset(frame for flag in flags for frame in parse_frames(str(flag["frames"])))
+    return flagged_frames(flags_of(shot.info.extra.get("tracking", {})))
 
 
 def seen_of(shot: Shot) -> Seen:

@@ -11,11 +11,11 @@ import numpy as np
 
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.curves import Band, Curve, plot
-from dubplate_backend.tracking.flags import Flag
 from dubplate_backend.tracking.frames import Frames
 from dubplate_backend.tracking.quality import Quality
 from dubplate_backend.tracking.report_pictures import albedo_picture, embedded, face_and_mouth, light_spheres
 from dubplate_shared.files import atomic_path
+from dubplate_shared.flags import Flag
 from dubplate_shared.frames import format_frames
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 from dubplate_shared.track import Track

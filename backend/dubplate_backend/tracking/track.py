@@ -16,13 +16,14 @@ from dubplate_backend.tracking.crop import crop_matrices
 from dubplate_backend.tracking.faces import Faces, find_faces
 from dubplate_backend.tracking.figures import Figures, figures
 from dubplate_backend.tracking.fit import Fit, fit_head
-from dubplate_backend.tracking.flags import Flag, find_flags
+from dubplate_backend.tracking.flags import find_flags
 from dubplate_backend.tracking.frames import Frames
 from dubplate_backend.tracking.gaze import eye_rotations
 from dubplate_backend.tracking.lens import Lens
 from dubplate_backend.tracking.quality import Quality, Seen, measure
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.flags import Flag
 from dubplate_shared.frames import format_frames
 from dubplate_shared.landmarks import COUNT
 from dubplate_shared.progress import ProgressCallback, Stop, never, silent
