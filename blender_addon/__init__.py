@@ -13,6 +13,9 @@ from .controls import panel as control_panel
 from .controls import tool
 from .layers import operators as layer_operators
 from .layers import panel as layer_panel
+from .markers import operators as marker_operators
+from .tools import operators as tool_operators
+from .tools import panel as tool_panel
 
 _CLASSES = (
     preferences.DubplatePreferences,
@@ -22,6 +25,9 @@ _CLASSES = (
     *layer_panel.CLASSES,
     *control_operators.CLASSES,
     *control_panel.CLASSES,
+    *marker_operators.CLASSES,
+    *tool_operators.CLASSES,
+    *tool_panel.CLASSES,
 )
 _commands: list[object] = []  # handles of registered commands, without which they cannot be taken back
 

@@ -29,6 +29,9 @@ class DubplateSettings(bpy.types.PropertyGroup):
         description="Frames to render, such as 1001-1100 or 1001-1100x2,1200; empty: the scene's or its preview range",
     )
     version: IntProperty(name="Version", description="Version of the plates", default=1, min=1, max=_MOST_VERSIONS)
+    mouth_frame: IntProperty(
+        name="Mouth From", description="Frame whose mouth is copied to other frames", default=1001, min=0
+    )
     connection: StringProperty(
         name="Connection File",
         description="Connection file of a running backend; empty: start one with the Python of the preferences",

@@ -90,6 +90,32 @@ def replace_keys(
     add_keys(fcurve, frames, values, interpolation)
 
 
+def replace_with_cubics(
+    fcurve: bpy.types.FCurve, before: float, after: float, frames: Sequence[float], values: Array, slopes: Array
+) -> None:
+    """As replace_keys, with Bezier keys through which the curve runs by `slopes`, (N,) a frame: cubics between them."""
+    replace_keys(fcurve, before, after, frames, values, "BEZIER")
+    points = fcurve.keyframe_points
+    x, y = _read(points, "co").T
+    ours = np.flatnonzero((x > before) & (x < after))
+    for side, direction in (("handle_left", -1), ("handle_right", 1)):
+        handles, types = _read(points, side), np.zeros(len(points), np.int32)
+        points.foreach_get(f"{side}_type", types)
+        third = (x[ours + direction] - x[ours]) / 3.0  # then time runs evenly along the Bezier curve
+        handles[ours] = np.stack([x[ours] + third, y[ours] + third * slopes], axis=1)
+        types[ours] = _keyframe_enum(f"{side}_type", "ALIGNED")
+        points.foreach_set(f"{side}_type", types)
+        points.foreach_set(side, handles.astype(np.float32).ravel())
+    fcurve.update()
+
+
+def _read(points: bpy.types.FCurveKeyframePoints, name: str) -> Array:
+    """(N, 2) of all points."""
+    found = np.zeros(2 * len(points), np.float32)
+    points.foreach_get(name, found)
+    return found.reshape(-1, 2)
+
+
 def _hold(fcurve: bpy.types.FCurve, frame: float) -> None:
     """A key at `frame` that changes nothing, and goes on changing nothing whatever becomes of its neighbours."""
     points = list(fcurve.keyframe_points)

@@ -33,17 +33,24 @@ _STILL_M = 1e-4
 
 
 def hold_closure(rig: Rig, mouths: Mouths, *, start: int, stop: int, blend_in: int, blend_out: int) -> Change:
-    """Close the lips over the rows start to stop (excluded), and lead there over the rows on either side.
+    """Close the lips over the rows start to stop (excluded), and lead there over the rows on either side."""
+    return close(rig, mouths, ramp(len(mouths), start, stop, blend_in, blend_out))
 
-    In the blend the gap closes by the ramp's share; outside of it the change is 0.
-    """
-    share = ramp(len(mouths), start, stop, blend_in, blend_out)  # [T]
+
+def close(rig: Rig, mouths: Mouths, share: Array) -> Change:
+    """Close the lips by a share of their gap in each row.  share: (T,) 0..1; where it is 0, so is the change."""
     rows = np.flatnonzero(share)
     names = lip_controls(rig)
     change = np.zeros((len(mouths), 3 + len(names) + mouths.expression.shape[1]))
-    change[rows] = _closing(rig, names, mouths.columns()[rows], share[rows])
+    if len(rows):
+        change[rows] = _closing(rig, names, mouths.columns()[rows], share[rows])
     jaw, controls, expression = np.split(change, [3, 3 + len(names)], axis=1)
     return Change(jaw, expression, dict(zip(names, controls.T, strict=True)))
+
+
+def touching(rig: Rig, mouths: Mouths) -> Array:
+    """Rows in which the lips are closed, (T,) bool."""
+    return np.asarray(LipPairs(rig).gap_mm(mouths.expression, mouths.jaw) < TOUCHING_MM)
 
 
 def _closing(rig: Rig, names: tuple[str, ...], before: Array, share: Array) -> Array:

@@ -17,14 +17,14 @@ Array = npt.NDArray[Any]
 
 UPPER_FACE = (*LEFT_EYE, *RIGHT_EYE, *LEFT_BROW, *RIGHT_BROW)
 # The skin between lips, nose and chin: it goes with the mouth.
-_AROUND = (CHIN, 2, 164, 18, 200, 199, 175, 57, 287, 43, 273, 106, 335, 202, 422, 212, 432, 216, 436, 92, 322, 165, 391)
+AROUND = (CHIN, 2, 164, 18, 200, 199, 175, 57, 287, 43, 273, 106, 335, 202, 422, 212, 432, 216, 436, 92, 322, 165, 391)
 _LEAST_EFFORT_M = 2e-5  # of a standard deviation: a component that moves a point by less is left alone
 
 
 def mouth_share(rig: Rig) -> Array:
     """The matrix (100, 100) that turns a change of expression into the one that moves the mouth alike and leaves eyes
     and brows alone, as nearly as the head's components can tell them apart (least squares)."""
-    mouth, upper = basis_of(rig, (*LIPS, *_AROUND)), basis_of(rig, UPPER_FACE)
+    mouth, upper = basis_of(rig, (*LIPS, *AROUND)), basis_of(rig, UPPER_FACE)
     wanted = mouth.T @ mouth
     effort = len(mouth) * _LEAST_EFFORT_M**2 * np.eye(mouth.shape[1])
     return np.asarray(np.linalg.solve(wanted + upper.T @ upper + effort, wanted))

@@ -48,6 +48,18 @@ class Change:
         """What makes `after` of `before`, on the curves of jaw and expression alone."""
         return cls(after.jaw - before.jaw, after.expression - before.expression, {})
 
+    @classmethod
+    def none(cls, mouths: Mouths) -> Change:
+        """Of as many rows as `mouths` has."""
+        return cls(np.zeros_like(mouths.jaw), np.zeros_like(mouths.expression), {})
+
+    def plus(self, other: Change) -> Change:
+        """Both."""
+        controls = dict(self.controls)
+        for name, values in other.controls.items():
+            controls[name] = controls.get(name, 0.0) + values
+        return Change(self.jaw + other.jaw, self.expression + other.expression, controls)
+
     def on(self, mouths: Mouths, rig: Rig) -> Mouths:
         """`mouths` with the change."""
         expression, jaw = mouths.expression + self.expression, mouths.jaw + self.jaw

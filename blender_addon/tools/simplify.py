@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fewer keys for a performance, as few as a bound in millimetres at the lips allows. No bpy.
+"""Fewer keys for the curves of a face, as few as a bound in millimetres at the lips allows. No bpy.
 
 All curves are keyed on the same frames, so that a key is a whole mouth; between keys they run as Blender's Bezier
 curves with handles at thirds: cubics with the slopes that the performance has in its keys. Keys are added where a
@@ -19,6 +19,7 @@ from dubplate_shared.rig import Rig
 
 from .face_points import FacePoints
 from .hermite import hermite
+from .mouth import UPPER_FACE
 from .mouths import Mouths
 
 Array = npt.NDArray[Any]
@@ -27,36 +28,37 @@ _FEW_VERTICES = 120
 _LEAST_ROWS = 5  # that the five-point rule reads
 
 
-def key_rows(rig: Rig, mouths: Mouths, *, most_mm: float, keep: Array) -> Array:
-    """Rows to key such that no vertex of the lips is off by more than `most_mm` in any row.
+def key_rows(rig: Rig, mouths: Mouths, curves: Array, effect: Array, *, most_mm: float, keep: Array) -> Array:
+    """Rows to key `curves` on such that no point of lips, lids and brows is off by more than `most_mm` in any row.
 
-    keep: rows that get a key in any case; the first and the last always do.  Returns ascending rows.
+    mouths: what the face does.  curves: (T, K), a part of it, or all.  effect: (K, 103), what a unit of each adds to
+    jaw and expression.  keep: rows that get a key in any case; the first and the last always do.  Returns ascending
+    rows.
     """
-    lips = np.flatnonzero(rig.masks["lips"])
-    keyed = np.zeros(len(mouths.jaw), bool)
+    vertices = np.union1d(np.flatnonzero(rig.masks["lips"]), rig.faces[rig.landmark_faces[list(UPPER_FACE)]])
+    keyed = np.zeros(len(mouths), bool)
     keyed[[0, -1]] = True
     keyed[np.asarray(keep, int)] = True
     # Neighbouring vertices are off alike: a few tell where keys are needed, and all of them whether it was enough.
-    few = lips[:: max(len(lips) // _FEW_VERTICES, 1)]
-    for vertices in (few, lips):
-        keyed = _added(FacePoints.of_vertices(rig, vertices), mouths, keyed, most_mm)
+    few = vertices[:: max(len(vertices) // _FEW_VERTICES, 1)]
+    for some in (few, vertices):
+        keyed = _added(FacePoints.of_vertices(rig, some), mouths, curves, effect, keyed, most_mm)
     return np.flatnonzero(keyed)
 
 
-def _added(points: FacePoints, mouths: Mouths, keyed: Array, most_mm: float) -> Array:
+def _added(points: FacePoints, mouths: Mouths, curves: Array, effect: Array, keyed: Array, most_mm: float) -> Array:
     """`keyed` and the rows that the bound asks for at these points."""
-    values = mouths.columns()
-    slopes = slopes_of(values)
+    columns, slopes = mouths.columns(), slopes_of(curves)
     wanted = points.positions(mouths.expression, mouths.jaw)
     keyed = keyed.copy()
     loose = ~keyed  # rows whose stretch may be beyond the bound
     while loose.any():
         keys, rows = np.flatnonzero(keyed), np.flatnonzero(loose)
-        found = between_keys(values[keys], slopes[keys], keys, rows)
+        drawn = between_keys(curves[keys], slopes[keys], keys, rows)
+        found = Mouths.of_columns(columns[rows] + (drawn - curves[rows]) @ effect)
+        apart = points.positions(found.expression, found.jaw) - wanted[rows]
         error_mm = np.zeros(len(keyed))
-        error_mm[rows] = 1e3 * np.linalg.norm(points.positions(found[:, 3:], found[:, :3]) - wanted[rows], axis=-1).max(
-            axis=1
-        )
+        error_mm[rows] = 1e3 * np.linalg.norm(apart, axis=-1).max(axis=1)
         worst = _worst_of_each(error_mm, keys, most_mm)
         keyed[worst] = True
         loose = _split(keyed, worst)

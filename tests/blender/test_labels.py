@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon.tools.labels import chosen_tier, closes_lips, holds_phonemes, read_tiers
-from blender_addon.tools.textgrid import parse_textgrid
-from blender_addon.tools.tier import Label
+from blender_addon.markers.labels import chosen_tier, closes_lips, holds_phonemes, read_tiers
+from blender_addon.markers.textgrid import parse_textgrid
+from blender_addon.markers.tier import Label
 from dubplate_shared.errors import InvalidInput
 
 LONG = '''File type = "ooTextFile"

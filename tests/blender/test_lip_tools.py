@@ -132,11 +132,11 @@ def test_a_mouth_is_told_from_the_eyes_and_brows_around_it(standin_rig: Rig) -> 
 def test_fewer_keys_keep_every_lip_vertex_within_the_bound(standin_rig: Rig, most_mm: float) -> None:
     mouths = speech(1500)
     began_s = time.process_time()
-    keys = key_rows(standin_rig, mouths, most_mm=most_mm, keep=np.array([700, 703]))
+    values = mouths.columns()
+    keys = key_rows(standin_rig, mouths, values, np.eye(103), most_mm=most_mm, keep=np.array([700, 703]))
     assert time.process_time() - began_s < 8
     assert {0, 700, 703, 1499} <= set(keys.tolist())
     assert len(keys) < 900
-    values = mouths.columns()
     found = Mouths.of_columns(between_keys(values[keys], slopes_of(values)[keys], keys, np.arange(1500)))
     lips = FacePoints.of_vertices(standin_rig, np.flatnonzero(standin_rig.masks["lips"]))
     apart = lips.positions(found.expression, found.jaw) - lips.positions(mouths.expression, mouths.jaw)

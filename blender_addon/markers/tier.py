@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Labels in time, as readers of files give them. No bpy."""
+"""Labels in time as readers of files give them, and what they ask of the lips. No bpy."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ class Tier:
     name: str
     labels: tuple[Label, ...]
     phonemic: bool = True
+
+
+@dataclass(frozen=True)
+class Closure:
+    """Frames over which the lips shall touch, and the sound that asks for it."""
+
+    frames: range
+    sound: str

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Import of what is said as markers."""
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, StringProperty
+
+from ..operators import attempt
+from ..scene.shot_link import find_head, heads
+from .labels import SUFFIXES
+from .markers import import_markers
+
+
+class DUBPLATE_OT_import_markers(bpy.types.Operator):
+    """Import phonemes or words of a Praat TextGrid, a GRID alignment or subtitles as markers"""
+
+    bl_idname = "dubplate.import_markers"
+    bl_label = "Import Markers"
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    filepath: StringProperty(name="File", description="Labels in time: .TextGrid, .align or .srt", subtype="FILE_PATH")
+    filter_glob: StringProperty(default=";".join(f"*{suffix}" for suffix in SUFFIXES), options={"HIDDEN", "SKIP_SAVE"})
+    tier: StringProperty(name="Tier", description="The tier of a TextGrid; empty: the one with phonemes")
+    offset: FloatProperty(
+        name="Offset",
+        description="Seconds of the shot's sound that pass before the file's sound begins",
+        default=0.0,
+        unit="TIME_ABSOLUTE",
+    )
+    places: EnumProperty(
+        name="Markers",
+        description="Where the markers are set",
+        items=(
+            ("TAKE", "Take", "On the take that is heard: they travel with it"),
+            ("TIMELINE", "Timeline", "On the scene's timeline, where they are seen"),
+        ),
+        options={"ENUM_FLAG"},
+        default={"TAKE", "TIMELINE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._import(context))
+
+    def _import(self, context: bpy.types.Context) -> None:
+        done = import_markers(
+            context.scene,
+            find_head(context),
+            bpy.path.abspath(self.filepath),
+            tier=self.tier,
+            offset_s=self.offset,
+            on_take="TAKE" in self.places,
+            on_timeline="TIMELINE" in self.places,
+        )
+        self.report({"INFO"}, f"{done.count} markers of tier {done.tier!r}")
+        if done.outside:
+            self.report({"WARNING"}, f"{done.outside} labels lie outside the shot and were left out.")
+
+
+CLASSES = (DUBPLATE_OT_import_markers,)
