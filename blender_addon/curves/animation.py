@@ -83,7 +83,8 @@ def replace_keys(
         for frame in (before, after):
             _hold(fcurve, frame)
         points = fcurve.keyframe_points
-        for index in reversed([i for i, point in enumerate(points) if before < point.co.x < after]):
+        x = _read(points, "co")[:, 0]
+        for index in reversed(np.flatnonzero((x > before) & (x < after)).tolist()):
             points.remove(points[index], fast=True)
     else:
         add_keys(fcurve, [before, after], np.zeros(2), interpolation)
@@ -118,9 +119,11 @@ def _read(points: bpy.types.FCurveKeyframePoints, name: str) -> Array:
 
 def _hold(fcurve: bpy.types.FCurve, frame: float) -> None:
     """A key at `frame` that changes nothing, and goes on changing nothing whatever becomes of its neighbours."""
-    points = list(fcurve.keyframe_points)
-    left = max((i for i, point in enumerate(points) if point.co.x <= frame), default=None)
-    right = min((i for i, point in enumerate(points) if point.co.x >= frame), default=None)
+    points = fcurve.keyframe_points
+    x = _read(points, "co")[:, 0]
+    at_or_before, before = int(np.searchsorted(x, frame, "right")), int(np.searchsorted(x, frame, "left"))
+    left = at_or_before - 1 if at_or_before > 0 else None
+    right = before if before < len(x) else None
     for index in {left, right} - {None}:
         points[index].handle_left_type = points[index].handle_right_type = "FREE"
     if left is not None and left == right:

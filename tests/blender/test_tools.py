@@ -34,12 +34,26 @@ def standin_shot(standin_rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> 
     return shot
 
 
-@pytest.fixture
-def head(bpy, addon, standin_shot: Shot):
-    """The head in the scene, its mouth open throughout."""
+@pytest.fixture(scope="module")
+def imported(standin_shot: Shot) -> Path:
+    """A .blend with the head, its mouth open throughout."""
+    import bpy
+
     from blender_addon.scene.import_shot import import_shot
 
-    return import_shot(standin_shot.path, take="speech")
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    import_shot(standin_shot.path, take="speech")
+    path = standin_shot.path.with_suffix(".blend")
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
+@pytest.fixture
+def head(bpy, addon, imported: Path):
+    from blender_addon.scene.shot_link import find_head
+
+    bpy.ops.wm.open_mainfile(filepath=str(imported))
+    return find_head(bpy.context)
 
 
 @pytest.fixture
