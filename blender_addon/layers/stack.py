@@ -106,9 +106,12 @@ def insert(
 
 
 def swap(track: bpy.types.NlaTrack, action: bpy.types.Action) -> None:
-    """Let the track's strip play another Action; the one that it played goes, if nothing else plays it."""
+    """Let the track's strip play another Action, which takes over the markers; the one that it played goes, if nothing
+    else plays it."""
     strip = track.strips[0]
     before = strip.action
+    for marker in before.pose_markers:
+        action.pose_markers.new(marker.name).frame = marker.frame
     compat.play(strip, action)
     drop(before)
 

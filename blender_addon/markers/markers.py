@@ -47,7 +47,7 @@ def import_markers(
     """Set markers where the file has labels, in place of those that an earlier import has set.
 
     tier: its name; the one with phonemes unless told.  offset_s: where in the shot's sound that of the file begins.
-    Raises InvalidInput as `read_tiers`, or where no label lies within the shot, or no take is heard.
+    Raises InvalidInput as `read_tiers`, or where no label lies within the shot.
     """
     found = chosen_tier(read_tiers(path), tier)
     shot = ShotLink.of(armature).load_shot()
@@ -61,8 +61,9 @@ def import_markers(
             hint="Give the offset of its sound, and check the scene's frame rate.",
         )
     before = {(marker.frame, marker.name) for marker in take_markers(armature)}
-    if on_take:
-        _replace(_heard_action(armature).pose_markers, inside, None)
+    action = _take_action(armature)
+    if on_take and action is not None:
+        _replace(action.pose_markers, inside, None)
     if on_timeline:
         _replace(scene.timeline_markers, inside, before | set(inside))
     said = sum(name != SILENCE for _, name in inside)
@@ -89,13 +90,17 @@ def closure_on(scene: bpy.types.Scene, armature: bpy.types.Object, frame: int) -
 
 
 def take_markers(armature: bpy.types.Object) -> list[bpy.types.TimelineMarker]:
-    """Those that travel with the take that is heard."""
-    take = stack.heard_take(armature)
-    return list(_heard_action(armature).pose_markers) if take else []
+    """Those that travel with the take that is heard, alone or in what was baked of it."""
+    action = _take_action(armature)
+    return [] if action is None else list(action.pose_markers)
 
 
-def _heard_action(armature: bpy.types.Object) -> bpy.types.Action:
-    return stack.take_track(armature, stack.heard_take(armature)).strips[0].action
+def _take_action(armature: bpy.types.Object) -> bpy.types.Action | None:
+    take = ShotLink.of(armature).take
+    for track in stack.tracks(armature, stack.Role.TAKE):
+        if stack.mark_of(track).take == take:
+            return track.strips[0].action
+    return None
 
 
 def _named(tier: Tier, start: float, fps: float) -> list[tuple[int, str]]:

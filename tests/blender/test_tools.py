@@ -116,7 +116,8 @@ def test_the_panel_tells_the_gap_of_what_is_posed(bpy, head, standin_rig) -> Non
 
 
 def test_markers_travel_with_the_take_and_say_where_lips_shall_touch(bpy, head, textgrid, standin_shot) -> None:
-    from blender_addon.layers.takes import hear_take, load_take
+    from blender_addon.layers.bake import bake_down
+    from blender_addon.layers.takes import load_take
     from blender_addon.markers.markers import closures, take_markers
 
     scene = bpy.context.scene
@@ -133,7 +134,8 @@ def test_markers_travel_with_the_take_and_say_where_lips_shall_touch(bpy, head, 
     # Another take has its own.
     load_take(head, standin_shot, Take("other", np.zeros((COUNT, 100)), np.zeros((COUNT, 3))))
     assert not take_markers(head)
-    hear_take(head, "speech")
+    load_take(head, standin_shot, standin_shot.take("speech"))  # read anew, it keeps them
+    bake_down(head)
     assert closures(scene, head)[0].frames == range(1021, 1025)
 
 
@@ -265,6 +267,22 @@ def test_simplified_offsets_have_fewer_keys_and_move_no_lip_further_than_told(bp
     places = [points.positions(each.expression, each.jaw) for each in (before, after)]
     assert 0.2 < 1e3 * np.linalg.norm(places[0] - places[1], axis=-1).max() < 2.01
     assert set(changed_frames(before, after)) <= set(range(1003, 1039))
+
+
+def test_what_is_baked_is_thinned_out_as_a_whole(bpy, head, standin_rig) -> None:
+    from blender_addon.curves import animation
+    from blender_addon.layers.bake import bake_down
+
+    key_some(head)
+    bake_down(head)
+    before = mouths(head)
+    assert bpy.ops.dubplate.simplify(most=1.0) == {"FINISHED"}
+    after = mouths(head)
+    points = FacePoints.of_vertices(standin_rig, np.flatnonzero(standin_rig.masks["lips"]))
+    places = [points.positions(each.expression, each.jaw) for each in (before, after)]
+    assert 0.2 < 1e3 * np.linalg.norm(places[0] - places[1], axis=-1).max() < 1.01
+    keyed = {len(curve.keyframe_points) for (path, _), curve in animation.fcurves(head).items() if "expression" in path}
+    assert max(keyed) < 0.8 * COUNT
 
 
 @pytest.mark.parametrize(
