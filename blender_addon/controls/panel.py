@@ -41,7 +41,6 @@ class DUBPLATE_PT_controls(bpy.types.Panel):
             layout.operator("wm.tool_set_by_id", text="Drag Lips", icon="RESTRICT_SELECT_OFF").name = _TOOLS[
                 context.mode
             ]
-        layout.prop(head.data, "show_names", text="Names in Viewport")
         column = layout.column(align=True)
         for axis, label in enumerate(_JAW_AXES):
             column.prop(head.pose.bones["jaw"], "rotation_euler", index=axis, text=f"Jaw {label}")

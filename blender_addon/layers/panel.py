@@ -66,7 +66,9 @@ def _draw_takes(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
     for track in reversed(found):
         take = stack.mark_of(track).take
         icon = "RADIOBUT_OFF" if track.mute else "RADIOBUT_ON"
-        layout.operator(operators.DUBPLATE_OT_hear_take.bl_idname, text=take, icon=icon, emboss=False).take = take
+        row = layout.row()
+        row.alignment = "LEFT"
+        row.operator(operators.DUBPLATE_OT_hear_take.bl_idname, text=take, icon=icon, emboss=False).take = take
     if len(found) > 1:
         layout.operator(operators.DUBPLATE_OT_flip_takes.bl_idname, icon="FILE_REFRESH")
     layout.menu("DUBPLATE_MT_takes")

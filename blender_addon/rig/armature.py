@@ -29,7 +29,7 @@ POSED_BONES = ("neck", "jaw", "eye.L", "eye.R")
 HARD_LIMIT = 10.0  # standard deviations; shape keys cannot go further (Blender clamps sliders at 10)
 SOFT_LIMIT = 3.0  # standard deviations: 99.7 % of faces
 _BONE_LENGTH = 0.04  # metres; display only, as are those that follow
-_CHIN_RADIUS, _GAZE_RADIUS = 0.03, 0.014
+_CHIN_RADIUS, _GAZE_RADIUS, _COLLAR_RADIUS = 0.03, 0.014, 0.075
 _GAZE_BEFORE = (0.0, 0.0, 0.035)  # of the eye's centre
 
 
@@ -109,7 +109,7 @@ def _add_bones(armature: bpy.types.Object, rig: Rig) -> None:
         for name in chain:
             _add_bone(armature.data.edit_bones, name, above, rig.joints[index])
             above = name
-    helpers = [bone.name for bone in armature.data.edit_bones if bone.name not in JOINTS]
+    helpers = [bone.name for bone in armature.data.edit_bones if bone.name not in POSED_BONES]
     add_handle_bones(armature.data.edit_bones, rig, dict(zip(JOINTS, deforming, strict=True)))
     bpy.ops.object.mode_set(mode="OBJECT")
     layer.objects.active = before or armature
@@ -125,27 +125,27 @@ def _add_bone(bones: bpy.types.ArmatureEditBones, name: str, parent: str | None,
 
 
 def _hide(data: bpy.types.Armature, helpers: Sequence[str]) -> None:
-    if helpers:
-        mechanism = data.collections.new("Mechanism")
-        mechanism.is_visible = False
-        for bone in helpers:
-            mechanism.assign(data.bones[bone])
+    mechanism = data.collections.new("Mechanism")
+    mechanism.is_visible = False
+    for bone in helpers:
+        mechanism.assign(data.bones[bone])
 
 
 def _shape_joints(armature: bpy.types.Object, rig: Rig) -> None:
-    """Rings before the eyes and a bow under the chin: the joints themselves lie inside the head."""
-    landmarks = rig.landmarks(rig.vertices)
-    for joint, shape, landmark, radius in (
-        ("jaw", shapes.chin, CHIN, _CHIN_RADIUS),
-        ("eye.L", shapes.ring, None, _GAZE_RADIUS),
-        ("eye.R", shapes.ring, None, _GAZE_RADIUS),
+    """Rings before the eyes and about the neck, a bow under the chin: the joints themselves lie inside the head."""
+    chin = rig.landmarks(rig.vertices)[CHIN] - rig.joints[JOINTS.index("jaw")]
+    for joint, shape, radius, place in (
+        ("neck", shapes.ring(), _COLLAR_RADIUS, (0.0, 0.0, 0.0)),
+        ("jaw", shapes.chin(), _CHIN_RADIUS, tuple(chin.tolist())),
+        ("eye.L", shapes.ring(), _GAZE_RADIUS, _GAZE_BEFORE),
+        ("eye.R", shapes.ring(), _GAZE_RADIUS, _GAZE_BEFORE),
     ):
         bone = armature.pose.bones[joint]
-        bone.custom_shape = shape()
+        bone.custom_shape = shape
         bone.use_custom_shape_bone_size = False
         bone.custom_shape_scale_xyz = (radius, radius, radius)
-        before = _GAZE_BEFORE if landmark is None else landmarks[landmark] - rig.joints[JOINTS.index(joint)]
-        bone.custom_shape_translation = tuple(map(float, before))
+        bone.custom_shape_translation = place
+    armature.pose.bones["neck"].custom_shape_rotation_euler.x = np.pi / 2.0  # it lies flat
 
 
 def _lock_what_was_filmed(armature: bpy.types.Object) -> None:

@@ -33,28 +33,29 @@ _LEAST_INFLUENCE = 1e-6  # a limit of this influence holds the hand that drags, 
 class Place:
     """Where a handle stands: before a landmark, moved by `offset` [mm]; a value of 1 is `way` [mm] from rest.
 
-    x to the subject's left, y up.  rides_on: the joint that it moves with.
+    x to the subject's left, y up.  rides_on: the joint that it moves with.  labelled: where its place does not tell.
     """
 
     landmark: int
     way: tuple[float, float]
     offset: tuple[float, float] = (0.0, 0.0)
     rides_on: str = "neck"
+    labelled: bool = False
 
 
 PLACES = {
-    "jaw_open": Place(152, (0, -24), (0, -10)),
-    "lips_close": Place(13, (0, 10)),
-    "pucker": Place(57, (14, 0), (-24, 4)),
-    "funnel": Place(57, (14, 0), (-24, -8)),
-    "wide": Place(287, (14, 0), (24, 4)),
-    "press": Place(287, (-14, 0), (24, -8)),
+    "jaw_open": Place(152, (0, -24), (0, -14)),
+    "lips_close": Place(13, (0, 7)),
+    "pucker": Place(57, (14, 0), (-24, 4), labelled=True),
+    "funnel": Place(57, (14, 0), (-24, -8), labelled=True),
+    "wide": Place(287, (14, 0), (24, 4), labelled=True),
+    "press": Place(287, (-14, 0), (24, -8), labelled=True),
     "smile_L": Place(291, (12, 9), (3, 0)),
     "smile_R": Place(61, (-12, 9), (-3, 0)),
     "sneer_L": Place(358, (2, 12), (6, 0)),
     "sneer_R": Place(129, (-2, 12), (-6, 0)),
-    "upper_lip_raise": Place(164, (0, 10)),
-    "lower_lip_drop": Place(17, (0, -10), (0, -4), "jaw"),
+    "upper_lip_raise": Place(164, (0, 8), (0, 1)),
+    "lower_lip_drop": Place(17, (0, -8), (0, -5), "jaw"),
     "blink_L": Place(386, (0, -12), (0, 4)),
     "blink_R": Place(159, (0, -12), (0, 4)),
     "brow_raise_L": Place(334, (0, 14), (0, 4)),
@@ -94,8 +95,11 @@ def set_up_handles(armature: bpy.types.Object, rig: Rig) -> None:
     described = {control.name: control for control in CONTROLS}
     for index, name in enumerate(matrix.names):
         control = described[name]
-        length = float(np.hypot(*PLACES[name].way)) * _MM
-        _set_up_way(armature.pose.bones[way_bone(name)], length)
+        place = PLACES[name]
+        length = float(np.hypot(*place.way)) * _MM
+        turned = float(np.arctan2(-place.way[0], place.way[1]))  # from upward
+        shape = shapes.way(control.label, length, turned) if place.labelled else shapes.way()
+        _set_up_way(armature.pose.bones[way_bone(name)], shape, length)
         handle = armature.pose.bones[handle_name(name)]
         _set_up_knob(handle, length)
         _limit_drag(handle, control.soft_min, control.soft_max)
@@ -104,10 +108,10 @@ def set_up_handles(armature: bpy.types.Object, rig: Rig) -> None:
             _turn_jaw(armature, name, matrix.jaw[index])
 
 
-def _set_up_way(bone: bpy.types.PoseBone, length: float) -> None:
+def _set_up_way(bone: bpy.types.PoseBone, shape: bpy.types.Object, length: float) -> None:
     bone.scale = (length, length, length)
     bone.lock_location = bone.lock_rotation = bone.lock_scale = (True, True, True)
-    bone.custom_shape = shapes.way()
+    bone.custom_shape = shape
     bone.use_custom_shape_bone_size = False
     bone.bone.show_wire = bone.bone.hide_select = True
 

@@ -13,6 +13,7 @@ Array = npt.NDArray[Any]
 
 _ROUND = 24  # segments of a circle
 _TICK = 0.12  # half the width of a mark, in lengths of the way
+_TEXT_HEIGHT, _TEXT_BELOW = 0.0045, 0.006  # metres
 
 Mesh = tuple[list[tuple[float, float, float]], list[tuple[int, int]], list[tuple[int, ...]]]
 
@@ -25,13 +26,37 @@ def knob() -> bpy.types.Object:
     return _shape("knob", (points, [], faces))
 
 
-def way() -> bpy.types.Object:
-    """What a handle slides on: Y from -1 to 1, a mark at either end and a longer one at rest."""
+def way(label: str = "", length: float = 1.0, turned: float = 0.0) -> bpy.types.Object:
+    """What a handle slides on: Y from -1 to 1, a mark at either end and a longer one at rest.
+
+    label: written below it, upright where the way is turned by `turned` radians about Z from upward.
+    length: metres of the way from 0 to 1, which the text's size goes by.
+    """
     points, edges = [(0.0, -1.0, 0.0), (0.0, 1.0, 0.0)], [(0, 1)]
     for y, width in ((-1.0, _TICK), (0.0, 2 * _TICK), (1.0, _TICK)):
         edges.append((len(points), len(points) + 1))
         points += [(-width, y, 0.0), (width, y, 0.0)]
-    return _shape("way", (points, edges, []))
+    if label:
+        written, strokes = _outline(label)
+        cos, sin = np.cos(turned), np.sin(turned)
+        places = (written * _TEXT_HEIGHT + [0.0, -_TEXT_BELOW]) @ [[cos, -sin], [sin, cos]] / length
+        edges += [(a + len(points), b + len(points)) for a, b in strokes]
+        points += [(x, y, 0.0) for x, y in places.tolist()]
+    return _shape(f"way {label}".strip(), (points, edges, []))
+
+
+def _outline(text: str) -> tuple[Array, list[tuple[int, int]]]:
+    """The letters' outlines at size 1, centred.  Returns points (N, 2) and edges."""
+    curve = bpy.data.curves.new("Dubplate text", "FONT")
+    curve.body, curve.fill_mode, curve.align_x, curve.resolution_u = text, "NONE", "CENTER", 2
+    letters = bpy.data.objects.new("Dubplate text", curve)
+    mesh = letters.to_mesh()
+    points = np.array([vertex.co[:2] for vertex in mesh.vertices])
+    edges = [tuple(edge.vertices) for edge in mesh.edges]
+    letters.to_mesh_clear()
+    bpy.data.objects.remove(letters)
+    bpy.data.curves.remove(curve)
+    return points, edges
 
 
 def ring() -> bpy.types.Object:
