@@ -14,7 +14,7 @@ from dubplate_shared.shot import HeadIdentity, PlateSource, Rate, Shot, ShotInfo
 from dubplate_shared.track import Track
 
 HEAD = HeadIdentity("test", "ab" * 32)
-WIDTH, HEIGHT = 640, 360
+WIDTH, HEIGHT = 1080, 1920  # upright, as phones film
 FIRST_FRAME = 1001
 
 
@@ -84,7 +84,7 @@ def make_track(rig: Rig, count: int, *, zoom: bool = False, seed: int = 3) -> Tr
     jaw = np.stack([0.2 + 0.15 * np.sin(3 * phase), 0.03 * np.cos(phase), 0.02 * np.sin(phase)], axis=1)
     neck = np.stack([0.1 * np.sin(phase), 0.1 * np.cos(phase), 0.05 * np.sin(phase)], axis=1)
     eyes = 0.1 * np.stack([np.sin(phase + k) for k in range(6)], axis=1)
-    intrinsics = np.tile([900.0, 820.0, 331.3, 172.9], (count, 1))
+    intrinsics = np.tile([1518.8, 1383.8, 559.1, 922.1], (count, 1))
     if zoom:
         intrinsics[:, :2] *= np.linspace(1.0, 1.3, count)[:, None]
     rotations, projected = matrix_from_axis_angle(rotation), []
@@ -129,7 +129,7 @@ def write_test_shot(
         plate=PlateSource("sequence", plate, "srgb_rec709_display"),
         head=HeadIdentity(rig.kind, rig.sha256),
         first_frame=FIRST_FRAME,
-        pixel_aspect=820.0 / 900.0,
+        pixel_aspect=1383.8 / 1518.8,
         audio=audio,
     )
     crop = np.tile(np.array([[1 / 200, 0, -1.0], [0, 1 / 200, -0.5]]), (count, 1, 1))
@@ -149,3 +149,8 @@ def evaluated_vertices(bpy, armature) -> np.ndarray:
     found = np.zeros(3 * len(mesh.vertices), np.float32)
     mesh.attributes["position"].data.foreach_get("vector", found)
     return found.reshape(-1, 3)
+
+
+def reads_zoom(suffix: str, version: tuple[int, ...]) -> bool:
+    """Blender writes a zoom to both kinds of file, but reads the first lens of an Alembic only; and 4.2 of a USD."""
+    return suffix != ".abc" and version >= (4, 3)

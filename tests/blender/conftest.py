@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blender in the test process: an empty scene before every test."""
+"""Blender in the test process: an empty scene before every test. The backend stays outside, as it does for artists."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ def bpy():
     """An empty scene; add-ons that a test enabled stay."""
     import bpy
 
+    wanted = os.environ.get("DUBPLATE_BPY", "")  # scripts/test_versions: not another Blender by mistake
+    assert bpy.app.version_string.startswith(wanted), f"bpy {bpy.app.version_string} runs, not {wanted}"
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     return bpy
 
@@ -44,3 +49,17 @@ def standin_rig() -> Rig:
 @pytest.fixture
 def shot(tmp_path: Path) -> Shot:
     return write_test_shot(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def backend_python() -> str:
+    """The Python that has the backend: this one, or .venv's where this Blender needs another Python."""
+    return os.environ.get("DUBPLATE_BACKEND_PYTHON", sys.executable)
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory, backend_python) -> Path:
+    """A folder with what write_assets.py makes: small.dubshot, untaught.dubactor, standin.npz, day.mp4."""
+    folder = tmp_path_factory.mktemp("assets")
+    subprocess.run([backend_python, str(Path(__file__).with_name("write_assets.py")), str(folder)], check=True)
+    return folder

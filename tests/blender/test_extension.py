@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ from dubplate_shared.shot import Shot
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# What a real Blender has in its Python and the bpy package takes from the environment.
+BLENDER_S_OWN = ("numpy", "numpy.libs", "attr", "attrs", "cattr", "cattrs", "typing_extensions.py")
 INSTALL_AND_IMPORT = """
 import json, sys
 packages, extension, shot, blend = sys.argv[1:]
@@ -48,10 +51,16 @@ assert not hasattr(bpy.types.Scene, "dubplate")
 """
 
 
+def blender_package() -> Path:
+    """The folder of the bpy package."""
+    spec = importlib.util.find_spec("bpy")
+    return Path(spec.submodule_search_locations[0])
+
+
 @pytest.fixture(scope="module")
-def extension(tmp_path_factory) -> Path:
+def extension(backend_python, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, str(ROOT / "scripts/build_extension"), "--output", str(output)]
+    command = [backend_python, str(ROOT / "scripts/build_extension"), "--output", str(output)]
     subprocess.run(command, check=True, capture_output=True)
     (archive,) = output.glob("dubplate-*.zip")
     return archive
@@ -78,11 +87,19 @@ def test_the_extension_brings_its_wheels_for_every_python_and_no_numpy(extension
     assert "LICENSE" in names
 
 
+def test_this_blender_s_own_tool_finds_nothing_wrong_with_the_extension(extension):
+    (tool,) = blender_package().glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")
+    done = subprocess.run([sys.executable, str(tool), "validate", str(extension)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Success" in done.stdout and "WARN" not in done.stdout + done.stderr
+
+
 def test_the_installed_extension_imports_a_shot_with_its_own_wheels(extension, tmp_path: Path, shot: Shot):
     packages = tmp_path / "packages"
     packages.mkdir()
+    (packages / "bpy").symlink_to(blender_package())
     site = Path(sysconfig.get_path("platlib"))
-    for name in ("bpy", "numpy", "numpy.libs"):
+    for name in BLENDER_S_OWN:
         if (site / name).exists():
             (packages / name).symlink_to(site / name)
     arguments = [str(packages), str(extension), str(shot.path), str(tmp_path / "shot.blend")]

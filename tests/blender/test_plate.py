@@ -3,12 +3,10 @@
 
 from dataclasses import replace
 
-import cv2
-import numpy as np
 from blender_shot import HEIGHT, WIDTH, write_test_shot
+from PIL import Image
 
-from dubplate_backend.plates.movie import write_movie
-from dubplate_shared.shot import PlateSource, Rate, Shot, write_shot
+from dubplate_shared.shot import PlateSource, Shot, write_shot
 
 
 def placed(tmp_path, plate: PlateSource, first_frame: int) -> Shot:
@@ -24,17 +22,15 @@ def shown(bpy, shot: Shot):
     return show_plate(bpy.data.objects.new("camera", bpy.data.cameras.new("camera")), shot)
 
 
-def test_a_shot_from_the_middle_of_a_video_shows_its_own_frames(bpy, tmp_path):
-    frames = [np.full((HEIGHT, WIDTH, 3), 4 * index, np.uint8) for index in range(50)]
-    write_movie(tmp_path / "day.mp4", frames, Rate(25), speed="ultrafast")
-    clip = shown(bpy, placed(tmp_path, PlateSource("video", str(tmp_path / "day.mp4"), "g24_rec709_display", 10), 1001))
+def test_a_shot_from_the_middle_of_a_video_shows_its_own_frames(bpy, assets, tmp_path):
+    clip = shown(bpy, placed(tmp_path, PlateSource("video", str(assets / "day.mp4"), "g24_rec709_display", 10), 1001))
     assert clip.frame_start == 991  # so that the file's frame 10, counted from 0, is the scene's frame 1001
     assert clip.frame_duration == 50
 
 
 def test_a_shot_from_the_middle_of_a_sequence_begins_with_its_own_file_and_colours(bpy, tmp_path):
     for number in range(1001, 1101):
-        cv2.imwrite(str(tmp_path / f"plate.{number}.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"plate.{number}.png")
     clip = shown(
         bpy, placed(tmp_path, PlateSource("sequence", str(tmp_path / "plate.####.png"), "lin_ap1_scene"), 1051)
     )

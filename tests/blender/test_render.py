@@ -3,50 +3,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from dubplate_backend.head.load import load_head
-from dubplate_backend.renderers.neural_texture.generator import Generator
-from dubplate_backend.renderers.neural_texture.weights import save_weights
-from dubplate_backend.renderers.presets import DRAFT
-from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import ExitCode
-from dubplate_shared.shot import HeadIdentity
-from small_shot import write_small_shot
 
 TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def assets(tmp_path_factory) -> Path:
-    """A folder with small.dubshot, and an actor whose weights are as they were before any learning."""
-    folder = tmp_path_factory.mktemp("assets")
-    head = load_head()
-    shot = write_small_shot(folder, head)
-    head.rig(torch.from_numpy(shot.track.shape)).save(shot.path / "head.npz")
-    actor = folder / "untaught.dubactor"
-    actor.mkdir()
-    torch.manual_seed(1)
-    texels = torch.randn(DRAFT.texture_channels, DRAFT.texture_size, DRAFT.texture_size)
-    save_weights(actor, texels, Generator(DRAFT))
-    ActorInfo("untaught", "neural_texture", DRAFT.name, HeadIdentity(head.kind, head.sha256)).save(actor)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def backend(assets, tmp_path_factory):
+def backend(assets, backend_python, tmp_path_factory):
     """A running backend that reads `assets`."""
     from blender_addon.connection.backend_process import start_backend
 
     output = tmp_path_factory.mktemp("plates")
-    process = start_backend(sys.executable, roots=[assets], output_root=output)
+    process = start_backend(backend_python, roots=[assets], output_root=output)
     yield process, output
     process.stop()
 
@@ -94,14 +68,14 @@ def test_the_command_renders_the_keys_of_a_blend(bpy, scene, backend, tmp_path, 
     assert percents == sorted(percents) and percents[-1] == 100.0 and len(percents) > 2
 
 
-def test_the_command_starts_a_backend_of_its_own_where_told_to(bpy, scene, tmp_path, capsys):
+def test_the_command_starts_a_backend_of_its_own_where_told_to(bpy, scene, backend_python, tmp_path, capsys):
     from blender_addon import monitor
     from blender_addon.command import main
 
-    code = main(["render", "--frames", "1004", "--out", str(tmp_path / "own"), "--python", sys.executable])
+    code = main(["render", "--frames", "1004", "--out", str(tmp_path / "own"), "--python", backend_python])
     assert code == ExitCode.INVALID_INPUT, "the scene was never saved, so there is no file to render"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
-    code = main(["render", "--frames", "1004", "--out", str(tmp_path / "own"), "--python", sys.executable])
+    code = main(["render", "--frames", "1004", "--out", str(tmp_path / "own"), "--python", backend_python])
     assert code == ExitCode.OK, capsys.readouterr()
     assert (tmp_path / "own" / "v001" / "small_dub_v001.1004.exr").exists()
     assert monitor.session().hello is None  # and it ended again
