@@ -36,16 +36,6 @@ def addon(bpy):
     blender_addon.unregister()
 
 
-@pytest.fixture(scope="session")
-def standin_rig() -> Rig:
-    """The stand-in head as a shot package has it: lips that are lips."""
-    import torch
-
-    from dubplate_backend.head.load import load_head
-
-    return load_head("standin").rig(torch.zeros(300))
-
-
 @pytest.fixture
 def shot(tmp_path: Path) -> Shot:
     return write_test_shot(tmp_path)
@@ -63,3 +53,9 @@ def assets(tmp_path_factory, backend_python) -> Path:
     folder = tmp_path_factory.mktemp("assets")
     subprocess.run([backend_python, str(Path(__file__).with_name("write_assets.py")), str(folder)], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def standin_rig(assets) -> Rig:
+    """The stand-in head as a shot package has it: lips that are lips."""
+    return Rig.load(assets / "small.dubshot" / "head.npz")
