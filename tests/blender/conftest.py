@@ -49,7 +49,7 @@ def backend_python() -> str:
 
 @pytest.fixture(scope="session")
 def assets(tmp_path_factory, backend_python) -> Path:
-    """A folder with what write_assets.py makes: small.dubshot, untaught.dubactor, standin.npz, day.mp4."""
+    """A folder with what write_assets.py makes: two rigs, a shot, an actor and a film."""
     folder = tmp_path_factory.mktemp("assets")
     subprocess.run([backend_python, str(Path(__file__).with_name("write_assets.py")), str(folder)], check=True)
     return folder

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from blender_shot import drivers_round, evaluated_vertices, write_test_shot
@@ -17,20 +14,9 @@ POSES = 100
 
 
 @pytest.fixture(scope="session")
-def flame_rig(tmp_path_factory) -> Rig:
+def flame_rig(assets) -> Rig:
     """A head of FLAME's files and counts, whose joints move with expression."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "head"))
-    import torch
-    from flame_files import dumps_python2
-    from synthetic_flame import synthetic_flame
-
-    from dubplate_backend.head.flame import load_flame
-    from dubplate_backend.head.load import load_standin
-
-    folder = tmp_path_factory.mktemp("flame2020")
-    standin = load_standin()
-    (folder / "generic_model.pkl").write_bytes(dumps_python2(synthetic_flame(standin).arrays))
-    return load_flame(folder, standin, tmp_path_factory.mktemp("cache")).rig(torch.zeros(300))
+    return Rig.load(assets / "flame.npz")
 
 
 def worst_error(bpy, armature, shot, every: int = 1) -> float:

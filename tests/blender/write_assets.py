@@ -2,7 +2,8 @@
 """What the tests need that only the backend can make: `python write_assets.py FOLDER`, with the backend's Python.
 
 small.dubshot with its plate and voice; untaught.dubactor, whose weights are as they were before any learning;
-standin.npz, the rig of an invented person; day.mp4, fifty frames that grow brighter.
+standin.npz, the rig of an invented person, and flame.npz, of a head of FLAME's files and counts whose joints move with
+expression; day.mp4, fifty frames that grow brighter.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "head"))
 
-from dubplate_backend.head.load import load_head
+from flame_files import dumps_python2
+from synthetic_flame import synthetic_flame
+
+from dubplate_backend.head.flame import load_flame
+from dubplate_backend.head.load import load_head, load_standin
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.renderers.neural_texture.generator import Generator
@@ -31,9 +37,17 @@ def write_assets(folder: Path) -> None:
     shot = write_small_shot(folder, head)
     head.rig(torch.from_numpy(shot.track.shape)).save(shot.path / "head.npz")
     head.rig(torch.linspace(-1, 1, 300)).save(folder / "standin.npz")
+    write_flame_rig(folder)
     write_untaught_actor(folder / "untaught.dubactor", head)
     frames = [np.full((360, 640, 3), 4 * index, np.uint8) for index in range(50)]
     write_movie(folder / "day.mp4", frames, Rate(25), speed="ultrafast")
+
+
+def write_flame_rig(folder: Path) -> None:
+    standin, model = load_standin(), folder / "flame2020"
+    model.mkdir()
+    (model / "generic_model.pkl").write_bytes(dumps_python2(synthetic_flame(standin).arrays))
+    load_flame(model, standin, folder / "cache").rig(torch.zeros(300)).save(folder / "flame.npz")
 
 
 def write_untaught_actor(actor: Path, head: HeadModel) -> None:
