@@ -14,6 +14,9 @@ from .controls import tool
 from .layers import operators as layer_operators
 from .layers import panel as layer_panel
 from .markers import operators as marker_operators
+from .repair import operators as repair_operators
+from .repair import panel as repair_panel
+from .repair import watch
 from .tools import operators as tool_operators
 from .tools import panel as tool_panel
 
@@ -28,6 +31,8 @@ _CLASSES = (
     *marker_operators.CLASSES,
     *tool_operators.CLASSES,
     *tool_panel.CLASSES,
+    *repair_operators.CLASSES,
+    *repair_panel.CLASSES,
 )
 _commands: list[object] = []  # handles of registered commands, without which they cannot be taken back
 
@@ -56,6 +61,7 @@ def register() -> None:
 def unregister() -> None:
     """Called by Blender when the add-on is disabled: nothing of it stays, and a backend started here ends."""
     atexit.unregister(unregister)
+    watch.close()
     monitor.close_session()
     while _commands:
         bpy.utils.unregister_cli_command(_commands.pop())

@@ -30,6 +30,19 @@ def attempt(operator: bpy.types.Operator, action: Callable[[], None]) -> set[str
     return {"FINISHED"}
 
 
+class OnAHead:
+    """What actions on a head have in common: `_run` gets the one that is meant, and errors are told with their fix."""
+
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._run(context, find_head(context)))
+
+
 class DUBPLATE_OT_import_shot(bpy.types.Operator):
     """Import a tracked shot: head, curves, camera, plate and sound"""
 

@@ -36,19 +36,32 @@ def add_patch(armature: bpy.types.Object, shot: Shot, take: Take, frames: range,
         raise InvalidInput("A patch needs frames.", hint="Let it begin before it ends.")
     first, last = shot.indices([frames[0], frames[-1]])
     rows = range(max(first - fade, 0), min(last + fade, len(shot.frames) - 1) + 1)
-    curves = [
-        Curve(curve.path, curve.index, curve.group, curve.values[rows.start : rows.stop])
-        for curve in take_curves(shot, take)
-        if curve.group not in ("Head", "Neck")  # as filmed in every take
-    ]
     covered = range(shot.frames[rows[0]], shot.frames[rows[-1]] + 1)
     name = f"{take.name} {frames[0]}-{frames[-1]}"
-    mark = Mark(Role.PATCH, take.name, str(take.origin.get("sha256", "")))
-    action = stack.make_action(armature, f"{shot.info.name}_{name}", covered, curves, mark)
+    action = _patch_action(armature, shot, take, covered, f"{shot.info.name}_{name}")
     strip = stack.insert(armature, f"Patch: {name}", action, covered, Role.PATCH)
     strip.extrapolation = "NOTHING"
     strip.blend_in, strip.blend_out = frames[0] - covered[0], covered[-1] - frames[-1]
     return stack.tracks(armature, Role.PATCH)[-1]
+
+
+def read_patches(armature: bpy.types.Object, shot: Shot, take: Take) -> None:
+    """Let all patches of this take be what it is now.  Raises InvalidInput as add_patch."""
+    for track in stack.tracks(armature, Role.PATCH):
+        if stack.mark_of(track).take == take.name:
+            covered, _ = patch_share(track)
+            stack.swap(track, _patch_action(armature, shot, take, covered, track.strips[0].action.name))
+
+
+def _patch_action(armature: bpy.types.Object, shot: Shot, take: Take, covered: range, name: str) -> bpy.types.Action:
+    first, last = shot.indices([covered[0], covered[-1]])
+    curves = [
+        Curve(curve.path, curve.index, curve.group, curve.values[first : last + 1])
+        for curve in take_curves(shot, take)
+        if curve.group not in ("Head", "Neck")  # as filmed in every take
+    ]
+    mark = Mark(Role.PATCH, take.name, str(take.origin.get("sha256", "")))
+    return stack.make_action(armature, name, covered, curves, mark)
 
 
 def patch_share(track: bpy.types.NlaTrack) -> tuple[range, Array]:

@@ -4,18 +4,16 @@
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
-from ..operators import attempt
-from ..scene.shot_link import find_head, heads
+from ..operators import OnAHead
 from .labels import SUFFIXES
 from .markers import import_markers
 
 
-class DUBPLATE_OT_import_markers(bpy.types.Operator):
+class DUBPLATE_OT_import_markers(OnAHead, bpy.types.Operator):
     """Import phonemes or words of a Praat TextGrid, a GRID alignment or subtitles as markers"""
 
     bl_idname = "dubplate.import_markers"
     bl_label = "Import Markers"
-    bl_options = frozenset({"REGISTER", "UNDO"})
 
     filepath: StringProperty(name="File", description="Labels in time: .TextGrid, .align or .srt", subtype="FILE_PATH")
     filter_glob: StringProperty(default=";".join(f"*{suffix}" for suffix in SUFFIXES), options={"HIDDEN", "SKIP_SAVE"})
@@ -37,21 +35,14 @@ class DUBPLATE_OT_import_markers(bpy.types.Operator):
         default={"TAKE", "TIMELINE"},
     )
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._import(context))
-
-    def _import(self, context: bpy.types.Context) -> None:
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         done = import_markers(
             context.scene,
-            find_head(context),
+            head,
             bpy.path.abspath(self.filepath),
             tier=self.tier,
             offset_s=self.offset,

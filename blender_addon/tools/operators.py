@@ -9,8 +9,8 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.flags import Flag, flags_of
 
 from ..markers.markers import closure_on, closures
-from ..operators import attempt
-from ..scene.shot_link import ShotLink, find_head, heads
+from ..operators import OnAHead
+from ..scene.shot_link import ShotLink
 from ..scene.shot_rig import load_rig
 from . import edits
 from .exaggerate import JAW, MOUTH
@@ -39,20 +39,11 @@ def _whole_face() -> object:
     )
 
 
-class _OnAHead:
-    """What all tools have: a head to work on, and frames."""
-
-    bl_options = frozenset({"REGISTER", "UNDO"})
+class _OverFrames(OnAHead):
+    """Tools that work on a range of frames."""
 
     first: _frame("First", "First frame; with last at 0 too: as the scene's preview range says, or else all frames")
     last: _frame("Last", "Last frame, included")
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._run(context, find_head(context)))
 
     def _frames(self, context: bpy.types.Context, head: bpy.types.Object) -> range:
         return stretch_of(context, head, self.first, self.last)
@@ -61,7 +52,7 @@ class _OnAHead:
         return (self.first, self.last) != (0, 0)
 
 
-class DUBPLATE_OT_smooth(_OnAHead, bpy.types.Operator):
+class DUBPLATE_OT_smooth(_OverFrames, bpy.types.Operator):
     """Smooth the performance over a range (Savitzky-Golay); closed lips stay closed"""
 
     bl_idname = "dubplate.smooth"
@@ -82,7 +73,7 @@ class DUBPLATE_OT_smooth(_OnAHead, bpy.types.Operator):
         )
 
 
-class DUBPLATE_OT_exaggerate(_OnAHead, bpy.types.Operator):
+class DUBPLATE_OT_exaggerate(_OverFrames, bpy.types.Operator):
     """Let the mouth, the jaw or one control do more or less over a range; closed lips stay closed"""
 
     bl_idname = "dubplate.exaggerate"
@@ -103,7 +94,7 @@ class DUBPLATE_OT_exaggerate(_OnAHead, bpy.types.Operator):
         edits.exaggerate_stretch(head, frames, what=self.what, factor=self.factor, blend=self.blend)
 
 
-class DUBPLATE_OT_retime(_OnAHead, bpy.types.Operator):
+class DUBPLATE_OT_retime(_OverFrames, bpy.types.Operator):
     """Let what happens now happen earlier or later; the ends of the range stay in time"""
 
     bl_idname = "dubplate.retime"
@@ -122,7 +113,7 @@ class DUBPLATE_OT_retime(_OnAHead, bpy.types.Operator):
         edits.retime_stretch(head, frames, moment=moment, to=moment + self.by, whole_face=self.whole_face)
 
 
-class _FromHereOn(_OnAHead):
+class _FromHereOn(_OverFrames):
     """Tools that work on the current frame unless told otherwise."""
 
     blend_in: _blend("Blend In", "Frames before the first over which it comes", 3)
@@ -170,7 +161,7 @@ class DUBPLATE_OT_hold_closure(_FromHereOn, bpy.types.Operator):
         edits.close_lips(head, frames, blend_in=self.blend_in, blend_out=self.blend_out)
 
 
-class DUBPLATE_OT_close_marked(_OnAHead, bpy.types.Operator):
+class DUBPLATE_OT_close_marked(_OverFrames, bpy.types.Operator):
     """Let the lips touch on every marked P, B and M of a range whose lips are apart"""
 
     bl_idname = "dubplate.close_marked"
@@ -186,7 +177,7 @@ class DUBPLATE_OT_close_marked(_OnAHead, bpy.types.Operator):
         self.report({"INFO"}, f"{len(open_ones)} closures were open")
 
 
-class DUBPLATE_OT_simplify(_OnAHead, bpy.types.Operator):
+class DUBPLATE_OT_simplify(_OverFrames, bpy.types.Operator):
     """Key your curves on as few frames as the lips allow"""
 
     bl_idname = "dubplate.simplify"
@@ -205,7 +196,7 @@ class DUBPLATE_OT_simplify(_OnAHead, bpy.types.Operator):
         self.report({"INFO"}, f"{done.before} keys became {done.after}, on {done.frames} frames")
 
 
-class DUBPLATE_OT_next_flag(_OnAHead, bpy.types.Operator):
+class DUBPLATE_OT_next_flag(OnAHead, bpy.types.Operator):
     """Go to the next frame to look at: lips open on a closure, a jaw too fast, a track that does not sit"""
 
     bl_idname = "dubplate.next_flag"

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from dubplate_backend.cli.main import application
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.source import shot_video
-from dubplate_backend.tracking.pins import LandmarkPin, Pins, PosePin
 from dubplate_backend.tracking.quality import Quality, Seen, measure
 from dubplate_backend.tracking.repair import AROUND, repair, stretch
 from dubplate_backend.tracking.repair_shot import repair_shot, undo_repair
@@ -24,6 +23,7 @@ from dubplate_backend.tracking.track_shot import track_shot
 from dubplate_shared.errors import Cancelled, HeadModelMismatch, InvalidInput
 from dubplate_shared.files import load_npz
 from dubplate_shared.landmarks import LIPS, landmark_error
+from dubplate_shared.pins import LandmarkPin, Pins, PosePin
 from dubplate_shared.rotations import matrix_from_axis_angle
 from dubplate_shared.shot import HeadIdentity, Shot
 from dubplate_shared.track import Track

@@ -48,9 +48,9 @@ def command(
     from dubplate_backend.cli.track import peak_memory_mib, show
     from dubplate_backend.head.load import load_head
     from dubplate_backend.tracking.figures import figures, named_figures
-    from dubplate_backend.tracking.pins import Pins
     from dubplate_backend.tracking.repair_shot import moved_mm, repair_shot, undo_repair
     from dubplate_shared.frames import format_frames, parse_frames
+    from dubplate_shared.pins import Pins
     from dubplate_shared.progress import silent
     from dubplate_shared.shot import Shot
 

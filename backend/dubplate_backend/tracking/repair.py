@@ -26,7 +26,6 @@ from dubplate_backend.tracking.landmark_term import LandmarkTerm
 from dubplate_backend.tracking.lens import Lens
 from dubplate_backend.tracking.occlusion import Occlusion
 from dubplate_backend.tracking.photometry import Photometry
-from dubplate_backend.tracking.pins import Pins
 from dubplate_backend.tracking.priors import Priors, likely_faces
 from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.projection import View, see
@@ -50,6 +49,7 @@ from dubplate_backend.tracking.unknowns import (
 from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.landmarks import COUNT
+from dubplate_shared.pins import Pins
 from dubplate_shared.progress import ProgressCallback, Stop, never, silent
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from dubplate_shared.track import Track

@@ -20,7 +20,6 @@ from dubplate_backend.plates.segment import Segment
 from dubplate_backend.plates.source import shot_video
 from dubplate_backend.tracking.figures import figures, named_figures
 from dubplate_backend.tracking.flags import find_flags, flagged_frames
-from dubplate_backend.tracking.pins import Pins
 from dubplate_backend.tracking.preview import write_preview
 from dubplate_backend.tracking.quality import Quality, Seen, measure
 from dubplate_backend.tracking.repair import Repaired, repair, stretch
@@ -30,6 +29,7 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import atomic_folder, load_npz, save_npz, write_json
 from dubplate_shared.flags import Flag, flags_of
 from dubplate_shared.frames import format_frames
+from dubplate_shared.pins import Pins
 from dubplate_shared.progress import ProgressCallback, Stop, check, never, silent
 from dubplate_shared.shot import HeadIdentity, Shot, ShotInfo
 

@@ -66,7 +66,7 @@ class Pins:
     @property
     def frames(self) -> tuple[int, ...]:
         """Numbers of the frames that hold one, ascending."""
-        return tuple(sorted({pin.frame for pin in (*self.landmarks, *self.poses)}))
+        return tuple(sorted({pin.frame for pin in self.landmarks} | {pin.frame for pin in self.poses}))
 
     def over(self, earlier: Pins) -> Pins:
         """These and those of `earlier` that they do not replace."""
