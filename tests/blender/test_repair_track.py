@@ -3,31 +3,25 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from blender_shot import FIRST_FRAME
 
-from dubplate_backend.head.load import load_head
 from dubplate_shared.landmarks import LIPS, NOSE_TIP
 from dubplate_shared.shot import Shot
-from small_shot import write_small_shot
 
 STRETCH = slice(5, 10)  # rows of the small shot
 TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory) -> Path:
-    """A true shot of the stand-in head, and its plates."""
-    head = load_head()
-    shot = write_small_shot(tmp_path_factory.mktemp("small"), head, audio=False)
-    head.rig(torch.from_numpy(shot.track.shape)).save(shot.path / "head.npz")
-    return shot.path
+def small(assets, tmp_path_factory) -> Path:
+    """A true shot of the stand-in head that may be changed."""
+    return Path(shutil.copytree(assets / "small.dubshot", tmp_path_factory.mktemp("small") / "small.dubshot"))
 
 
 def imported(bpy, path: Path):
@@ -110,7 +104,7 @@ def curves_of(head, frames: range) -> np.ndarray:
     return read_channels(head, wanted, frames)
 
 
-def test_a_repair_comes_back_under_the_artists_keys_and_is_undone(bpy, addon, small) -> None:
+def test_a_repair_comes_back_under_the_artists_keys_and_is_undone(bpy, addon, small, backend_python) -> None:
     from blender_addon.curves import channels
     from blender_addon.layers.offsets import add_offsets, offsets
     from blender_addon.layers.patches import add_patch
@@ -129,7 +123,7 @@ def test_a_repair_comes_back_under_the_artists_keys_and_is_undone(bpy, addon, sm
         for pin in pin_objects(head, [frame]):
             pin.location.z -= 0.004  # the whole mouth lies lower, about 1.5 px
     add_patch(head, shot, shot.tracked_take(), range(1008, 1010), 1)
-    assert bpy.ops.dubplate.repair(first=1006, last=1010, python=sys.executable) == {"FINISHED"}
+    assert bpy.ops.dubplate.repair(first=1006, last=1010, python=backend_python) == {"FINISHED"}
     repaired = Shot.load(small)
     moved = repaired.track.projected_px[5, list(LIPS), 1] - shot.track.projected_px[5, list(LIPS), 1]
     assert moved.mean() > 0.5
@@ -146,7 +140,7 @@ def test_a_repair_comes_back_under_the_artists_keys_and_is_undone(bpy, addon, sm
     assert len(offsets(head)) == 2
     # The timer puts the old track back, as one step of Blender's own undo.
     bpy.ops.ed.undo_push(message="repaired")
-    watch.start(bpy.context, head, ["--undo"], sys.executable)
+    watch.start(bpy.context, head, ["--undo"], backend_python)
     tick_until_over()
     assert not bpy.context.window_manager.dubplate.error
     assert np.array_equal(curves_of(find_head(bpy.context), frames), before)
@@ -154,7 +148,7 @@ def test_a_repair_comes_back_under_the_artists_keys_and_is_undone(bpy, addon, sm
     assert np.array_equal(curves_of(find_head(bpy.context), frames), after)
 
 
-def test_a_repair_is_looked_at_and_cancelled_and_the_package_stays(bpy, addon, small) -> None:
+def test_a_repair_is_looked_at_and_cancelled_and_the_package_stays(bpy, addon, small, backend_python) -> None:
     from blender_addon.repair import watch
 
     head = imported(bpy, small)
@@ -163,20 +157,20 @@ def test_a_repair_is_looked_at_and_cancelled_and_the_package_stays(bpy, addon, s
     kept = {file.name: file.read_bytes() for file in small.iterdir() if file.is_file()}
     pins = small.parent / "pins.json"
     write_pins(head, pins)
-    watch.start(bpy.context, head, ["--pins", str(pins)], sys.executable)
+    watch.start(bpy.context, head, ["--pins", str(pins)], backend_python)
     assert watch.running().stage == "Starting" and watch._tick() is not None
     with pytest.raises(RuntimeError, match="A repair is under way"):
-        bpy.ops.dubplate.undo_repair(python=sys.executable)
+        bpy.ops.dubplate.undo_repair(python=backend_python)
     assert bpy.ops.dubplate.cancel_repair() == {"FINISHED"}
     tick_until_over()
     assert bpy.context.window_manager.dubplate.stage.startswith("The repair was cancelled")
     assert {file.name: file.read_bytes() for file in small.iterdir() if file.is_file()} == kept
 
 
-def test_what_stands_in_the_way_of_a_repair_is_told(bpy, addon, small, tmp_path) -> None:
+def test_what_stands_in_the_way_of_a_repair_is_told(bpy, addon, small, backend_python, tmp_path) -> None:
     head = imported(bpy, small)
     with pytest.raises(RuntimeError, match="No frame to repair has a pin"):
-        bpy.ops.dubplate.repair(python=sys.executable)
+        bpy.ops.dubplate.repair(python=backend_python)
     bpy.context.scene.frame_set(1008)
     bpy.ops.dubplate.pin_landmark()
     with pytest.raises(RuntimeError, match="No Python for the backend is set"):
@@ -185,7 +179,7 @@ def test_what_stands_in_the_way_of_a_repair_is_told(bpy, addon, small, tmp_path)
         bpy.ops.dubplate.repair(python=str(tmp_path / "python"))
     bpy.ops.dubplate.bake_down()
     with pytest.raises(RuntimeError, match="are baked down"):
-        bpy.ops.dubplate.repair(python=sys.executable)
+        bpy.ops.dubplate.repair(python=backend_python)
     assert head.name in bpy.data.objects
 
 
