@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dubplate_backend.jobs import courtesy
 from dubplate_backend.jobs import jobs as jobs_module
 from dubplate_backend.jobs.journal import Journal, JournalInUse, open_journal
+from dubplate_shared.error_info import QueueFull
 from dubplate_shared.errors import InvalidInput, NotAllowed, OutputNotWritable
 from dubplate_shared.messages import JobCancelled, JobFinished, JobFrame, JobPaused, JobState
 
@@ -109,6 +111,40 @@ def test_who_has_priority_goes_first_and_also_before_one_that_runs(desk):
     here.jobs.cancel(slow)
 
 
+def test_a_job_whose_priority_changes_while_it_runs_is_gone_on_with_after_a_restart(desk):
+    first = desk(step_s=0.02)
+    id = first.submit(frames="1-100")
+    first.until(lambda: len(first.drawn.get("a", [])) >= 2)
+    assert first.jobs.prioritise(id, 7).state == JobState.RUNNING
+    second = desk()
+    assert second.jobs.show(id).priority == 7
+    assert second.wait(id).state == JobState.FINISHED
+
+
+def test_a_job_that_is_resumed_before_it_rests_goes_on_and_a_cancel_is_not_undone_by_a_pause(desk):
+    here = desk(step_s=0.3)
+    id = here.submit(frames="1-4")
+    here.wait(id, JobState.RUNNING)
+    here.jobs.pause(id)
+    here.jobs.resume(id)
+    assert here.wait(id, JobState.PAUSED).state == JobState.FINISHED
+    other = here.submit("b", frames="1-4")
+    here.wait(other, JobState.RUNNING)
+    here.jobs.cancel(other)
+    here.jobs.pause(other)
+    assert here.wait(other, JobState.PAUSED).state == JobState.CANCELLED
+
+
+def test_a_client_that_fills_its_share_of_the_queue_leaves_room_for_others(desk, monkeypatch):
+    monkeypatch.setattr(jobs_module, "MAX_WAITING_EACH", 3)
+    here = desk(started=False)
+    for number in range(3):
+        here.submit(f"flood{number}", client="flood")
+    with pytest.raises(QueueFull, match="3 of them yours"):
+        here.submit("flood3", client="flood")
+    assert here.submit("other", client="other")
+
+
 def test_a_client_that_floods_holds_nobody_up_for_longer_than_a_slice(desk, monkeypatch):
     monkeypatch.setattr(jobs_module, "SLICE_S", 0.1)
     here = desk(step_s=0.01)
@@ -123,7 +159,7 @@ def test_a_client_that_floods_holds_nobody_up_for_longer_than_a_slice(desk, monk
 
 
 def test_a_render_stands_back_for_who_waits_in_front_of_a_screen_but_not_for_ever(desk, monkeypatch):
-    monkeypatch.setattr(jobs_module, "LONGEST_WAY_S", 0.3)
+    monkeypatch.setattr(courtesy, "LONGEST_WAY_S", 0.3)
     busy = threading.Event()
     busy.set()
     here = desk(step_s=0.001, give_way=busy.is_set)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 
+from dubplate_backend.jobs.courtesy import Courtesy
 from dubplate_backend.jobs.job import Job, Work, WrittenPlate, hash_work
 from dubplate_backend.jobs.journal import Journal
 from dubplate_backend.jobs.turns import Turns
@@ -35,13 +36,12 @@ from dubplate_shared.message import Message
 from dubplate_shared.progress import Progress
 from dubplate_shared.protocol import MAX_HEADER_BYTES
 
-MAX_WAITING = 256
-MAX_REMEMBERED = 1000
+MAX_WAITING = 1024
+MAX_WAITING_EACH = 256  # of one client, so that one who floods the queue leaves room for others
+MAX_REMEMBERED = 2000
 LISTED_BYTES = MAX_HEADER_BYTES // 2  # of a list's states as text, so that it fits a header with room to spare
 PROGRESS_INTERVAL_S = 0.05  # closer steps of one stage are not told, the last one always is
 SLICE_S = 4.0  # a client waits no longer for its turn than this and a batch; a new slice costs about 0.1 s of checks
-LONGEST_WAY_S = 1.0  # a render rests for previews so long, and then works for as long whatever is asked
-WAY_STEP_S = 0.01
 
 log = logging.getLogger("dubplate.server")
 
@@ -82,14 +82,13 @@ class Jobs:
         self._journal = journal
         self._lock = threading.Lock()  # never held during input or output
         self._submitting = threading.Lock()
+        self._steering = threading.Lock()  # a job's state and its journal change together
         self._changed = threading.Condition(self._lock)
         self._jobs = {job.id: job for job in journal.jobs()}  # in order of submission
         self._by_key = {job.request.key: job.id for job in self._jobs.values()}
-        self._works: dict[str, Work] = {}  # of jobs that wait or run, as far as they are prepared
         self._wishes: dict[str, _Wish] = {}
         self._turns = Turns()
-        self._give_way = give_way
-        self._goes_on_from_s = 0.0  # until then it has given way for long enough
+        self._courtesy = Courtesy(give_way)
         self._ending = False
         self._running: Job | None = None
         self._slice_started_s = self._last_beat_s = self._last_told_s = time.monotonic()
@@ -129,17 +128,12 @@ class Jobs:
             if known is not None:
                 return known
             work = self._prepare(request, user)
-            with self._lock:
-                if sum(job.state == JobState.QUEUED for job in self._jobs.values()) >= MAX_WAITING:
-                    raise QueueFull(
-                        f"{MAX_WAITING} jobs wait already.", hint="Wait for some to finish, or cancel some."
-                    )
+            self._check_room(client)
             job = self._journal.add(request, work_hash, user=user, client=client)
             job.progress = Progress(0, len(work.frames))
             with self._changed:
                 self._jobs[job.id] = job
                 self._by_key[request.key] = job.id
-                self._works[job.id] = work
                 forgotten = self._forget_oldest()
                 info = job.info()
                 self._changed.notify_all()
@@ -181,10 +175,10 @@ class Jobs:
         with self._changed:
             job = self._own(id, user)
             job.priority = priority
-            noted = dataclasses.replace(job)
+            info = job.info()
             self._changed.notify_all()
-        self._journal.set_state(noted)
-        return noted.info()
+        self._journal.set_priority(id, priority)
+        return info
 
     def beat(self) -> tuple[str, float | None, int]:
         """The running job or "", seconds since its worker last showed life or None, and how many jobs wait."""
@@ -195,31 +189,33 @@ class Jobs:
             return self._running.id, time.monotonic() - self._last_beat_s, queued
 
     def _stop(self, id: str, user: str, wish: _Wish, state: JobState, news: Message) -> JobInfo:
-        with self._lock:
-            job = self._own(id, user)
-            if job is self._running:
-                self._wishes[id] = wish
-            at_once = job.state in (JobState.QUEUED, JobState.PAUSED) and job.state != state
+        with self._steering:
+            with self._lock:
+                job = self._own(id, user)
+                if job is self._running and self._wishes.get(id) is not _Wish.CANCEL:
+                    self._wishes[id] = wish
+                at_once = job.state in (JobState.QUEUED, JobState.PAUSED) and job.state != state
+                if at_once:
+                    job.state, job.error = state, None
+                noted = dataclasses.replace(job)
             if at_once:
-                job.state, job.error = state, None
-                self._works.pop(id, None)
-            noted = dataclasses.replace(job)
-        if at_once:
-            self._journal.set_state(noted)
-            self._publish(news)
+                self._journal.set_state(noted)
+                self._publish(news)
         return noted.info()
 
     def _queue_again(self, id: str, user: str, states: tuple[JobState, ...]) -> JobInfo:
-        with self._lock:
-            job = self._own(id, user)
-            if job.state not in states:
-                return job.info()
-            noted = dataclasses.replace(job, state=JobState.QUEUED, error=None)
-        self._journal.set_state(noted)
-        with self._changed:
-            job.state, job.error = noted.state, None
-            self._wishes.pop(id, None)
-            self._changed.notify_all()
+        with self._steering:
+            with self._lock:
+                job = self._own(id, user)
+                if self._wishes.get(id) is _Wish.PAUSE:  # not at rest yet
+                    del self._wishes[id]
+                if job.state not in states:
+                    return job.info()
+                noted = dataclasses.replace(job, state=JobState.QUEUED, error=None)
+            self._journal.set_state(noted)
+            with self._changed:
+                job.state, job.error = noted.state, None
+                self._changed.notify_all()
         return noted.info()
 
     def _known(self, request: JobSubmit, work_hash: str, user: str) -> JobInfo | None:
@@ -233,6 +229,16 @@ class Jobs:
                     f"The key {request.key!r} belongs to job {id}, which is other work.", hint="Use a fresh key a job."
                 )
             return job.info()
+
+    def _check_room(self, client: str) -> None:
+        with self._lock:
+            waiting = self._waiting()
+        own = sum(job.client == client for job in waiting)
+        if len(waiting) >= MAX_WAITING or own >= MAX_WAITING_EACH:
+            raise QueueFull(
+                f"{len(waiting)} jobs wait already, {own} of them yours.",
+                hint="Wait for some to finish, or cancel some.",
+            )
 
     def _job(self, id: str) -> Job:
         job = self._jobs.get(id)
@@ -287,10 +293,13 @@ class Jobs:
 
     def _should_stop(self, job: Job) -> bool:
         """Asked by the work between its steps: cancelled, paused, or the backend's end."""
-        self._stand_back(job)
+        self._courtesy.give_way(lambda: self._is_to_stop(job))
         with self._lock:
             self._last_beat_s = time.monotonic()
-            return self._ending or job.id in self._wishes
+            return self._is_to_stop(job)
+
+    def _is_to_stop(self, job: Job) -> bool:
+        return self._ending or job.id in self._wishes
 
     def _should_rest(self, job: Job) -> bool:
         """Asked by the work where it may leave off: is it another's turn?"""
@@ -302,23 +311,11 @@ class Jobs:
             rivals = any(other.priority == job.priority and other.client != job.client for other in waiting)
             return rivals and now_s - self._slice_started_s > SLICE_S
 
-    def _stand_back(self, job: Job) -> None:
-        """Wait while somebody in front of a screen wants the device, at most half of the time."""
-        began_s = now_s = time.monotonic()
-        while began_s >= self._goes_on_from_s and now_s - began_s < LONGEST_WAY_S and self._give_way():
-            if self._ending or job.id in self._wishes:
-                return
-            time.sleep(WAY_STEP_S)
-            now_s = time.monotonic()
-        if now_s - began_s >= LONGEST_WAY_S:
-            self._goes_on_from_s = now_s + LONGEST_WAY_S
-
     def _run(self, job: Job) -> Message | None:
         """Work at a job, and how that ended; None where it only waits for its next turn."""
         log.info("started", extra={"job": job.id})
         try:
-            work = self._works.get(job.id) or self._prepare(self._journal.request(job.id), job.user)
-            self._works[job.id] = work
+            work = self._prepare(self._journal.request(job.id), job.user)  # anew: curves would fill the memory
             finished = work.run(
                 known=dict(job.written),
                 progress=lambda progress: self._progress(job, progress),
@@ -362,7 +359,6 @@ class Jobs:
             state, message = JobState.PAUSED, JobPaused(job.id, error)
         with self._lock:
             job.state, job.error = state, error
-            self._works.pop(job.id, None)
         log.info("%s", state, extra={"job": job.id, **_facts(job, error)})
         return message
 

@@ -140,15 +140,20 @@ class Journal:
         return request
 
     def set_state(self, job: Job) -> None:
-        """Note state, error, manifest and priority as they are now; a finished job's curves are let go."""
+        """Note state, error and manifest as they are now; a finished job's curves are let go."""
         error = None if job.error is None else json.dumps(asdict(job.error))
         with self._change() as database:
             database.execute(
-                "UPDATE jobs SET state = ?, error = ?, manifest = ?, priority = ? WHERE id = ?",
-                (str(job.state), error, job.manifest, job.priority, job.id),
+                "UPDATE jobs SET state = ?, error = ?, manifest = ? WHERE id = ?",
+                (str(job.state), error, job.manifest, job.id),
             )
             if job.state == JobState.FINISHED:
                 database.execute("DELETE FROM curves WHERE job = ?", (job.id,))
+
+    def set_priority(self, id: str, priority: int) -> None:
+        """Note who goes before whom; what state the job is in, running or over by now, is not touched."""
+        with self._change() as database:
+            database.execute("UPDATE jobs SET priority = ? WHERE id = ?", (priority, id))
 
     def add_plates(self, id: str, plates: Iterable[WrittenPlate]) -> None:
         """Note plates that stand on disk; only then may anybody be told of them."""
