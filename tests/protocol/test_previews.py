@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_backend import Backend, running
 
 from blender_addon.connection.client import Client
 from blender_addon.connection.line import Line
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.server.models import Models
-from dubplate_shared.errors import InvalidInput
+from dubplate_shared.errors import InvalidInput, OutOfMemory
 from dubplate_shared.messages import JobProgress, Outcome, PreviewOver, Stage
 from dubplate_shared.ring import MEMORY_FOLDER, PREFIX
 from dubplate_shared.shot import Shot
@@ -133,6 +134,47 @@ def test_a_cancel_is_heeded_within_250_ms_wherever_the_preview_is(client, backen
         _, endings = until_over(client, generation)
         assert time.monotonic() - started_s < 0.25
         assert endings[-1].outcome in (Outcome.CANCELLED, Outcome.DRAWN)
+        while backend.server.previews.busy:
+            assert time.monotonic() - started_s < 0.25, "the drawing itself has stopped, too"
+            time.sleep(0.001)
+
+
+def test_a_cancel_is_heeded_in_the_middle_of_a_stage_that_takes_seconds(client, backend, monkeypatch):
+    layer, calls = torch.nn.functional.conv2d, []
+
+    def slow(*arguments, **named):
+        calls.append(time.monotonic())
+        time.sleep(0.1)  # a network of the hero size on a CPU
+        return layer(*arguments, **named)
+
+    until_over(client, client.preview(**WORK, frame=1005))
+    monkeypatch.setattr(torch.nn.functional, "conv2d", slow)
+    generation = client.preview(**WORK, frame=1006)
+    while len(calls) < 3:
+        time.sleep(0.001)
+    client.cancel_preview()
+    started_s = time.monotonic()
+    _, endings = until_over(client, generation)
+    while backend.server.previews.busy:
+        time.sleep(0.001)
+    assert endings[-1].outcome == Outcome.CANCELLED and time.monotonic() - started_s < 0.25
+
+
+def test_memory_that_does_not_suffice_is_freed_and_the_preview_drawn_then_or_refused_by_name(client, models, studio):
+    renderer = models.renderer(studio / "small.dubactor")
+    draw, faults = type(renderer)._draw, iter([True, False, True, True, False])
+    with pytest.MonkeyPatch.context() as patch:
+
+        def short(self, batch):
+            if next(faults):
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return draw(self, batch)
+
+        patch.setattr(type(renderer), "_draw", short)
+        outcomes = [until_over(client, client.preview(**WORK, frame=1005)) for _ in range(3)]
+    assert [endings[-1].outcome for _, endings in outcomes] == [Outcome.DRAWN, Outcome.FAILED, Outcome.DRAWN]
+    assert [len(pictures) for pictures, _ in outcomes] == [1, 0, 1]
+    assert outcomes[1][1][-1].error.code == OutOfMemory.code
 
 
 def test_what_cannot_be_drawn_says_why_and_the_next_one_is_drawn(client):

@@ -8,7 +8,9 @@ the first of them in company of nobody (the batch is padded), and then that fram
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
@@ -17,6 +19,8 @@ from dubplate_shared.errors import OutOfMemory
 # Parts of the messages of errors that are no torch.OutOfMemoryError: torch's CPU allocator, CUDA's libraries.
 _WORDS = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 FRAME_FAILED = "the device's memory did not suffice, also with caches freed"
+
+Value = TypeVar("Value")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -31,6 +35,31 @@ def free_caches() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def tried_again(work: Callable[[], Value], free: Callable[[], object] = free_caches) -> Value:
+    """What `work` gives; where memory does not suffice it is done once more, with what `free` gives back."""
+    try:
+        return work()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    free()
+    return work()
+
+
+@contextmanager
+def told_plainly(device: str, what: str) -> Iterator[None]:
+    """Want of memory as OutOfMemory.  what: did not fit."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"The memory of {device} did not suffice for {what}.",
+            hint="Close other programs that use it, or use an actor of a smaller preset.",
+        ) from error
 
 
 class MemoryPatience:

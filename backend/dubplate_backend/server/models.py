@@ -20,7 +20,7 @@ from dubplate_backend.plates.file_hashes import FileHashes
 from dubplate_backend.renderers.base import Renderer
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.renderers.neural_texture.drawing import drawing_device
-from dubplate_backend.rendering.memory import free_caches, is_out_of_memory
+from dubplate_backend.rendering.memory import free_caches, tried_again
 from dubplate_backend.server.consent import ConsentRule, check_consent
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.shot import HeadIdentity, Shot
@@ -95,16 +95,13 @@ class Models:
         self.actor(path)
 
         def load() -> Renderer:
-            try:
-                return load_renderer(path, self.head)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            self._renderers.clear()  # the others may come back when it is their turn
-            free_caches()
-            return load_renderer(path, self.head)
+            return tried_again(lambda: load_renderer(path, self.head), self._make_room)
 
         return self._renderers.get(path, _state(sorted(path.iterdir())), load)
+
+    def _make_room(self) -> None:
+        self._renderers.clear()  # they may come back when it is their turn
+        free_caches()
 
     def forget_deleted(self) -> None:
         """Let go of shots and actors whose folders are gone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ import numpy.typing as npt
 from torch.overrides import TorchFunctionMode
 
 from dubplate_backend.compositing.background import Segmenter, load_segmenter
-from dubplate_backend.compositing.composite import compose, in_array
+from dubplate_backend.compositing.composite import CompositeSettings, compose, in_array
 from dubplate_backend.plates.display import to_display_half
 from dubplate_backend.plates.source import Plate, ShotPlates
 from dubplate_backend.raster.crop_warp import crop_box
+from dubplate_backend.renderers.base import RenderedFrame, Renderer
+from dubplate_backend.rendering.memory import told_plainly, tried_again
 from dubplate_backend.rendering.settings import RenderSettings
 from dubplate_backend.server.answering import Caller
 from dubplate_backend.server.assets import Assets
@@ -29,10 +31,22 @@ from dubplate_backend.server.render_work import take_of
 from dubplate_shared.messages import Picture, PreviewDraw, Stage
 from dubplate_shared.progress import Stop, check
 from dubplate_shared.shot import Shot
+from dubplate_shared.take import Take
 
 AROUND = 0.1  # of the crop's box: plate pixels composited beside it, so that the join can be judged
 
 Drawn = tuple[Picture, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What one preview is of.  index: of its frame in the shot."""
+
+    shot: Shot
+    take: Take
+    index: int
+    renderer: Renderer
+    composite: CompositeSettings
 
 
 class PreviewWork:
@@ -47,65 +61,76 @@ class PreviewWork:
     def stages(self, request: PreviewDraw, caller: Caller, stop: Stop) -> Iterator[Drawn]:
         """The pictures asked for, in order, as they are looked at. A frame without a face has no crop.
 
-        Raises Cancelled soon after `stop` says so, InvalidInput, NotAllowed, ConsentMissing, HeadModelMismatch, and
-        what the renderer raises.
+        Raises Cancelled soon after `stop` says so, InvalidInput, NotAllowed, ConsentMissing, HeadModelMismatch,
+        OutOfMemory, and what the renderer raises.
         """
         started_s = time.perf_counter()
+        with told_plainly(self._models.device, f"a preview of frame {request.frame}"):
+            scene = self._scene(request, caller)
+            plates, matrix = self._plates_of(scene.shot), scene.shot.crop[scene.index]
+            header = Picture(
+                0, request.generation, request.frame, Stage.CROP, "", (), tuple(float(each) for each in matrix.flat)
+            )
+
+            def drawn(stage: str, pixels: np.ndarray, x: int = 0, y: int = 0) -> Drawn:
+                return replace(header, stage=str(stage), x=x, y=y, seconds=time.perf_counter() - started_s), pixels
+
+            rendered = tried_again(lambda: self._rendered(scene, plates, stop))
+            if rendered is not None:
+                face = to_display_half(plates.colour.decode(rendered.rgb), plates.colour)
+                yield drawn(Stage.CROP, np.dstack((face, rendered.alpha.astype(np.float16))))
+            if request.upto == Stage.CROP and not request.filmed:
+                return
+            check(stop)
+            whole = plates.plate(request.frame)
+            plate = around_face(whole, matrix)  # the rest of a large plate would take most of the time
+            if request.filmed:
+                yield drawn(Stage.FILMED, to_display_half(plate.rgb, plate.colour), *plate.windows.origin)
+            if request.upto == Stage.CROP:
+                return
+            finished = plate.rgb
+            if rendered is not None:
+                finished = tried_again(lambda: self._composited(scene, plate, rendered, stop))
+            check(stop)
+            if request.upto == Stage.PLATE:
+                plate, finished = whole, _laid_in(whole, plate, finished)
+            yield drawn(request.upto, to_display_half(finished, plate.colour), *plate.windows.origin)
+
+    def _scene(self, request: PreviewDraw, caller: Caller) -> _Scene:
         shot = self._models.shot(self._assets.shot(request.shot))
         actor_path = self._assets.actor(request.actor, caller.user)
-        index = shot.index(request.frame)
         settings = RenderSettings.of(request.settings)
-        take = take_of(request, shot)
+        index = shot.index(request.frame)
         renderer = self._models.renderer(actor_path)
         renderer = renderer.with_hearing(settings.hearing(renderer.hearing))
-        plates = self._plates_of(shot)
+        return _Scene(shot, take_of(request, shot), index, renderer, settings.composite)
+
+    def _rendered(self, scene: _Scene, plates: ShotPlates, stop: Stop) -> RenderedFrame | None:
+        """The drawn crop; None for a frame without a face."""
 
         def net(frame: int) -> np.ndarray:
             check(stop)
             return plates.net(frame)
 
-        with _Stoppable(stop), closing(renderer.render(shot, take, (request.frame,), net, stop)) as frames:
-            rendered = next(frames, None)
-        matrix = shot.crop[index]
-        header = Picture(
-            0, request.generation, request.frame, Stage.CROP, "", (), tuple(float(each) for each in matrix.reshape(-1))
-        )
+        frame = scene.shot.info.first_frame + scene.index
+        frames = scene.renderer.render(scene.shot, scene.take, (frame,), net, stop)
+        with _Stoppable(stop), closing(frames):
+            return next(frames, None)
 
-        def drawn(stage: str, pixels: np.ndarray, x: int = 0, y: int = 0) -> Drawn:
-            return replace(header, stage=str(stage), x=x, y=y, seconds=time.perf_counter() - started_s), pixels
-
-        if rendered is not None:
-            face = to_display_half(plates.colour.decode(rendered.rgb), plates.colour)
-            yield drawn(Stage.CROP, np.dstack((face, rendered.alpha.astype(np.float16))))
-        if request.upto == Stage.CROP and not request.filmed:
-            return
-        check(stop)
-        whole = plates.plate(request.frame)
-        plate = around_face(whole, matrix)  # the rest of a large plate would take most of the time
-        if request.filmed:
-            yield drawn(Stage.FILMED, to_display_half(plate.rgb, plate.colour), *plate.windows.origin)
-        if request.upto == Stage.CROP:
-            return
-        finished = plate.rgb
-        if rendered is not None:
-            segmenter = self._segmented(stop) if settings.composite.background_test else None
-            composite = compose(
-                plate,
-                rendered,
-                matrix,
-                head=self._models.head,
-                track=shot.track,
-                take=take,
-                index=index,
-                segmenter=segmenter,
-                settings=settings.composite,
-                seed=f"{shot.info.name} {request.frame}",
-            )
-            finished = composite.rgb
-        check(stop)
-        if request.upto == Stage.PLATE:
-            plate, finished = whole, _laid_in(whole, plate, finished)
-        yield drawn(request.upto, to_display_half(finished, plate.colour), *plate.windows.origin)
+    def _composited(self, scene: _Scene, plate: Plate, rendered: RenderedFrame, stop: Stop) -> np.ndarray:
+        """The finished pixels of `plate`, a part of the whole one."""
+        return compose(
+            plate,
+            rendered,
+            scene.shot.crop[scene.index],
+            head=self._models.head,
+            track=scene.shot.track,
+            take=scene.take,
+            index=scene.index,
+            segmenter=self._segmented(stop) if scene.composite.background_test else None,
+            settings=scene.composite,
+            seed=f"{scene.shot.info.name} {plate.frame}",
+        ).rgb
 
     def close(self) -> None:
         """Let go of footage and network."""

@@ -142,6 +142,7 @@ class Previews:
 
     def _draw(self, caller: Caller, request: PreviewDraw, current: _Current) -> PreviewOver:
         """Draw stage by stage, telling each; how it ended."""
+        about = {"generation": request.generation, "frame": request.frame}
         try:
             for header, array in self._work.stages(request, caller, lambda: self._stops(current)):
                 if not self._show(current, header, array):
@@ -149,10 +150,10 @@ class Previews:
         except Cancelled:
             return PreviewOver(request.generation, Outcome.SUPERSEDED)
         except DubplateError as error:
-            log.info("a preview failed", extra={"code": error.code})
+            log.info("a preview failed", extra=about | {"code": error.code})
             return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
         except Exception as error:  # a defect in one preview must not end the worker
-            log.exception("a preview failed")
+            log.exception("a preview failed", extra=about)
             return PreviewOver(request.generation, Outcome.FAILED, ErrorInfo.of(error))
         return PreviewOver(request.generation, Outcome.DRAWN)
 

@@ -14,11 +14,11 @@ from dubplate_backend.jobs.job import Written as Told
 from dubplate_backend.plates.manifest import FrameRecord, FrameStatus
 from dubplate_backend.plates.store import PlateStore
 from dubplate_backend.rendering import RenderSettings, render_shot
-from dubplate_backend.rendering.memory import is_out_of_memory
+from dubplate_backend.rendering.memory import told_plainly
 from dubplate_backend.rendering.reuse import Reuse
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
-from dubplate_shared.errors import InvalidInput, OutOfMemory
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.frames import parse_frames
 from dubplate_shared.job_messages import JobSubmit
 from dubplate_shared.performance import Performance
@@ -58,7 +58,7 @@ class RenderWork:
             written(tuple(_told(frame, record, folder, kept) for frame, record in records.items()))
 
         told = {frame: _record(plate, self.take.name) for frame, plate in known.items() if _lies_in(plate, folder)}
-        try:
+        with told_plainly(self.models.device, self.shot.info.name):
             report = render_shot(
                 shot=self.shot,
                 take=self.take,
@@ -75,13 +75,6 @@ class RenderWork:
                 written=tell,
                 reuse=Reuse(self.models.hashes, self.store, told),
             )
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise OutOfMemory(
-                f"The memory of {self.models.device} did not suffice for {self.shot.info.name}.",
-                hint="Close other programs that use it, or use an actor of a smaller preset.",
-            ) from error
         return Finished(self._beneath_root(report.manifest), report.stages)
 
     def _beneath_root(self, path: Path) -> str:
