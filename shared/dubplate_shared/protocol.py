@@ -27,6 +27,9 @@ MAX_BUFFERS = 16
 MAX_BUFFER_BYTES = 8 * 1024 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # of all parts together
 MAX_CONTROL_BYTES = 1024 * 1024
+# What a client may have sent ahead of the last message that was taken in; on control and events the second.
+MAX_AHEAD_BYTES = 2 * MAX_MESSAGE_BYTES
+MAX_CONTROL_AHEAD_BYTES = 2 * MAX_CONTROL_BYTES
 MAX_DEPTH = 6
 MAX_ITEMS = 4096  # of all maps and lists of a header together.
 MAX_DIMENSIONS = 4

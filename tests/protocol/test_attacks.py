@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 from hostile import HOSTILE, header
@@ -19,12 +21,13 @@ from small_backend import RawSocket
 
 from blender_addon.connection.client import BackendProcess, Client, start_backend
 from dubplate_shared.connection import SOCKETS, Connection
-from dubplate_shared.protocol import MAX_BUFFER_BYTES
+from dubplate_shared.protocol import MAX_BUFFER_BYTES, Envelope, pack
 
 MIB = 1 << 20
 MOST_GROWTH_BYTES = 10 * 1000 * 1000
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00"  # ZMTP 3.0, ZeroMQ RFC 23: signature and version
 DROPPED_AFTER_S = 3.0  # HANDSHAKE_IVL is 1 s
+ENDLESS_BYTES = 1024 * MIB
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 
@@ -78,14 +81,27 @@ def grew_bytes(backend: BackendProcess, attack: Callable[[], None], what: str = 
     return memory_bytes(backend, what) - before
 
 
-def sent_until_dropped(peer: socket.socket, data: bytes, most_bytes: int) -> int:
+def sent_until_dropped(peer: socket.socket, data: bytes, most_bytes: int, most_s: float = DROPPED_AFTER_S) -> int:
     """Send `data` again and again until the other side closes; how much went out."""
     sent = 0
-    deadline_s = time.monotonic() + DROPPED_AFTER_S
+    deadline_s = time.monotonic() + most_s
     with suppress(OSError):
         while sent < most_bytes and time.monotonic() < deadline_s:
             sent += peer.send(data)
     return sent
+
+
+def ended(peer: socket.socket) -> bool:
+    """Whether the other side has closed, or does so soon."""
+    peer.settimeout(DROPPED_AFTER_S)
+    try:
+        while peer.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
 
 
 def test_the_hostile_corpus_is_refused_in_under_10_mb(backend, connection):
@@ -107,6 +123,47 @@ def endless_multipart(peer: socket.socket) -> None:
     """Message frames, each with more to come, as a peer that was let in would send them."""
     frame = b"\x01\xff" + bytes(255)
     sent_until_dropped(peer, frame * 256, 64 * MIB)
+
+
+def wait_for(peer: socket.socket, word: bytes) -> None:
+    came = b""
+    while word not in came:
+        came += (more := peer.recv(4096))
+        assert more, f"{word!r} did not come"
+
+
+def let_in(connection: Connection, name: str) -> socket.socket:
+    """A peer with the token, past the handshake (ZMTP 3.0 PLAIN, ZeroMQ RFC 24)."""
+    peer = greeted(connection, name, b"PLAIN")
+    told = connection.credentials(None)
+    user, password = told["PLAIN_USERNAME"], told["PLAIN_PASSWORD"]
+    peer.sendall(command(b"HELLO", bytes([len(user)]) + user + bytes([len(password)]) + password))
+    wait_for(peer, b"WELCOME")
+    peer.sendall(command(b"INITIATE", b"\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"))
+    wait_for(peer, b"READY")
+    return peer
+
+
+SHORT, LONG = b"\x01\xff" + bytes(255), b"\x03" + struct.pack(">Q", MIB) + bytes(MIB)
+
+
+@pytest.mark.parametrize(("name", "part"), [*((name, SHORT) for name in SOCKETS), ("bulk", LONG)])
+def test_a_message_without_an_end_of_one_who_was_let_in_is_cut_off(backend, connection, name, part):
+    with let_in(connection, name) as peer, Client.connect(backend.connection_file) as client:
+        peer.settimeout(0.5)  # where nothing is taken in any more
+        assert sent_until_dropped(peer, part * max(1, MIB // len(part)), ENDLESS_BYTES) < ENDLESS_BYTES / 4
+        assert ended(peer)
+        assert client.ping(), "nobody else is cut off"
+
+
+def test_who_sends_the_longest_messages_there_may_be_one_after_the_other_is_not_cut_off(backend, connection):
+    raw = RawSocket(connection, "rpc")
+    for number in range(8):
+        envelope = Envelope("shot.load", str(number), connection.session, body={"shot": "man.dubshot"})
+        curves = {name: np.zeros(MAX_BUFFER_BYTES - 1024, np.uint8) for name in "ab"}
+        raw.send([bytes(part) for part in pack(replace(envelope, arrays=curves))])
+        assert raw.answer(30_000).type == "shot.loaded"
+    raw.close()
 
 
 def huge_handshake(peer: socket.socket) -> None:
@@ -142,11 +199,7 @@ def test_a_peer_that_was_not_let_in_is_dropped_in_under_10_mb(backend, connectio
     def all_at_once() -> None:
         for peer in peers:
             attack(peer)
-        for peer in peers:
-            peer.settimeout(DROPPED_AFTER_S)
-            with suppress(ConnectionError):
-                while peer.recv(65536):  # a time-out here would be a peer that was not dropped
-                    pass
+        assert all(ended(peer) for peer in peers)
 
     assert grew_bytes(backend, all_at_once) < MOST_GROWTH_BYTES
     for peer in peers:

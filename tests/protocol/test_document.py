@@ -86,6 +86,7 @@ def test_the_document_gives_the_sockets_options(text):
     options = {name: int(value) for name, value in re.findall(r"^\| ([A-Z_]+) \| (\d+) \|$", text, re.MULTILINE)}
     assert options == protocol.SOCKET_OPTIONS
     assert f"`MAXMSGSIZE` is {protocol.MAX_CONTROL_BYTES} on control" in text
+    assert f"{protocol.MAX_CONTROL_AHEAD_BYTES} bytes on control" in text
 
 
 def test_the_document_gives_the_limits_and_dtypes(text):
@@ -95,6 +96,7 @@ def test_the_document_gives_the_limits_and_dtypes(text):
         "buffers": protocol.MAX_BUFFERS,
         "buffer, bytes": protocol.MAX_BUFFER_BYTES,
         "message, bytes": protocol.MAX_MESSAGE_BYTES,
+        "sent ahead, bytes": protocol.MAX_AHEAD_BYTES,
         "nesting of the header": protocol.MAX_DEPTH,
         "values in the header": protocol.MAX_ITEMS,
         "dimensions of an array": protocol.MAX_DIMENSIONS,

@@ -42,11 +42,15 @@ Handler = Callable[[Any, Caller], Message | None]
 
 @dataclass(frozen=True)
 class Answering:
-    """session: of this run of the backend.  handlers: by request type; each may raise, None is no reply."""
+    """session: of this run of the backend.  handlers: by request type; each may raise, None is no reply.
+
+    took: told of every message that was taken in, by a frame of it.
+    """
 
     session: str
     handlers: Mapping[type[Message], Handler]
     rates: Rates = field(default_factory=Rates)
+    took: Callable[[zmq.Frame], None] = lambda frame: None
 
     def answer(self, caller: Caller, parts: Sequence[Any]) -> tuple[Message, str] | None:
         """The reply and the request's id. Never raises: what goes wrong is told to the asker."""
@@ -85,6 +89,7 @@ def answer_waiting(socket: zmq.Socket[bytes], answering: Answering) -> Iterator[
             route, *parts = receive(socket)
         except zmq.Again:
             return
+        answering.took(route)
         caller = Caller(route.bytes, _user(parts[0]) if parts else "")
         answer = answering.answer(caller, parts)
         if answer is None:

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ class Bulk(threading.Thread):
         *,
         session: str,
         previews: Previews,
+        took: Callable[[zmq.Frame], None] = lambda frame: None,
     ) -> None:
+        """took: told of every message that was taken in."""
         super().__init__(name="dubplate-bulk", daemon=True)
         self._socket = socket
         self._session = session
@@ -62,6 +65,7 @@ class Bulk(threading.Thread):
         self._answering = Answering(
             session,
             {BulkOpen: self._open, BulkCredit: self._credit, PreviewDraw: self._draw, PreviewCancel: self._cancel},
+            took=took,
         )
         self._streams: dict[bytes, Stream] = {}
         self._probed_s = time.monotonic()

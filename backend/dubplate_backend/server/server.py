@@ -25,6 +25,7 @@ from dubplate_backend.server.bulk import Bulk, remove_abandoned_rings
 from dubplate_backend.server.connection import LOOPBACK, listen
 from dubplate_backend.server.control import Control
 from dubplate_backend.server.events import EventLog, Events
+from dubplate_backend.server.intake import Intake
 from dubplate_backend.server.job_requests import on_control, on_rpc
 from dubplate_backend.server.life import Life
 from dubplate_backend.server.models import Models
@@ -91,6 +92,7 @@ class Server:
             self._context.term()
             journal.close()
             raise
+        self._intake = Intake(self._sockets)
         self._events = Events(self._context, session=session)
         self._event_log = EventLog(self._events)
         self.previews = Previews(PreviewWork(assets, models))
@@ -109,15 +111,16 @@ class Server:
             **on_rpc(self.jobs),
         }
         control = {Ping: self._ping, **on_control(self.jobs)}
-        self._answering = Answering(session, rpc)
+        took = self._intake.took
+        self._answering = Answering(session, rpc, took=took)
         listening = {Listen: lambda _request, _: Welcome(self._events.sequence)}
         self._control = Control(
             self._sockets,
             self._events,
-            control=Answering(session, control),
-            listening=Answering(session, listening),
+            control=Answering(session, control, took=took),
+            listening=Answering(session, listening, took=took),
         )
-        self._bulk = Bulk(self._context, self._sockets.bulk, session=session, previews=self.previews)
+        self._bulk = Bulk(self._context, self._sockets.bulk, session=session, previews=self.previews, took=took)
         self.connection = Connection(
             endpoints=dict(self._sockets.endpoints),
             pid=os.getpid(),
@@ -146,6 +149,7 @@ class Server:
         log.addHandler(self._event_log)
         remove_abandoned_rings()
         self._admission.start()
+        self._intake.start()
         self.jobs.start()
         self.previews.start()
         self._control.start()
@@ -193,6 +197,7 @@ class Server:
     def _close_sockets(self) -> None:
         self._bulk.stop()
         self._events.close()
+        self._intake.stop()
         self._sockets.close()
         self._admission.stop()
         self._context.term()
