@@ -30,7 +30,7 @@ class DubplateSettings(bpy.types.PropertyGroup):
     )
     version: IntProperty(name="Version", description="Version of the plates", default=1, min=1, max=_MOST_VERSIONS)
     mouth_frame: IntProperty(
-        name="Mouth From", description="Frame whose mouth is copied to other frames", default=1001, min=0
+        name="Copied Mouth", description="Frame whose mouth was copied, to be pasted on others; 0: none", min=0
     )
     connection: StringProperty(
         name="Connection File",

@@ -15,7 +15,12 @@ class DUBPLATE_OT_import_markers(OnAHead, bpy.types.Operator):
     bl_idname = "dubplate.import_markers"
     bl_label = "Import Markers"
 
-    filepath: StringProperty(name="File", description="Labels in time: .TextGrid, .align or .srt", subtype="FILE_PATH")
+    filepath: StringProperty(
+        name="File",
+        description="Labels in time: .TextGrid, .align or .srt",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
     filter_glob: StringProperty(default=";".join(f"*{suffix}" for suffix in SUFFIXES), options={"HIDDEN", "SKIP_SAVE"})
     tier: StringProperty(name="Tier", description="The tier of a TextGrid; empty: the one with phonemes")
     offset: FloatProperty(
@@ -36,6 +41,8 @@ class DUBPLATE_OT_import_markers(OnAHead, bpy.types.Operator):
     )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if self.filepath:  # dropped
+            return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -54,4 +61,17 @@ class DUBPLATE_OT_import_markers(OnAHead, bpy.types.Operator):
             self.report({"WARNING"}, f"{done.outside} labels lie outside the shot and were left out.")
 
 
-CLASSES = (DUBPLATE_OT_import_markers,)
+class DUBPLATE_FH_markers(bpy.types.FileHandler):
+    """A file of labels that is dropped on the viewport or a timeline becomes markers"""
+
+    bl_idname = "DUBPLATE_FH_markers"
+    bl_label = "Labels as Markers"
+    bl_import_operator = DUBPLATE_OT_import_markers.bl_idname
+    bl_file_extensions = ";".join(SUFFIXES)
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        return context.area is not None and context.area.type in {"VIEW_3D", "DOPESHEET_EDITOR", "SEQUENCE_EDITOR"}
+
+
+CLASSES: tuple[type, ...] = (DUBPLATE_OT_import_markers, DUBPLATE_FH_markers)

@@ -69,7 +69,7 @@ def retime_stretch(armature: bpy.types.Object, frames: range, *, moment: int, to
     _change(armature, frames, frames, mouths, Mouths.of_columns(after), whole_face=whole_face)
 
 
-def copy_mouth(
+def hold_mouth(
     armature: bpy.types.Object, source: int, frames: range, *, blend_in: int, blend_out: int, whole_face: bool
 ) -> None:
     """Hold the mouth of frame `source` over `frames`."""

@@ -124,20 +124,30 @@ class _FromHereOn(_OverFrames):
         return stretch_of(context, head, *((self.first, self.last) if self._told() else (now, now)))
 
 
-class DUBPLATE_OT_copy_mouth(_FromHereOn, bpy.types.Operator):
-    """Hold the mouth of another frame on the current one"""
+class DUBPLATE_OT_copy_mouth(OnAHead, bpy.types.Operator):
+    """Remember the mouth of the current frame, to be pasted on others"""
 
     bl_idname = "dubplate.copy_mouth"
-    bl_label = "Copy Mouth Here"
+    bl_label = "Copy Mouth"
 
-    source: _frame("From", "Frame whose mouth is copied; 0: as the panel says")
+    def _run(self, context: bpy.types.Context, _head: bpy.types.Object) -> None:
+        context.scene.dubplate.mouth_frame = context.scene.frame_current
+
+
+class DUBPLATE_OT_paste_mouth(_FromHereOn, bpy.types.Operator):
+    """Hold the mouth of another frame on the current one"""
+
+    bl_idname = "dubplate.paste_mouth"
+    bl_label = "Paste Mouth"
+
+    source: _frame("From", "Frame whose mouth is pasted; 0: the one that was copied")
     whole_face: _whole_face()
 
     def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         source = self.source or context.scene.dubplate.mouth_frame
         if source not in ShotLink.of(head).frames:
-            raise InvalidInput(f"Frame {source} is none of the shot's.", hint="Choose the frame to copy from.")
-        edits.copy_mouth(
+            raise InvalidInput(f"Frame {source} is none of the shot's.", hint="Copy the mouth of a frame first.")
+        edits.hold_mouth(
             head,
             source,
             self._frames(context, head),
@@ -232,6 +242,7 @@ CLASSES: tuple[type, ...] = (
     DUBPLATE_OT_exaggerate,
     DUBPLATE_OT_retime,
     DUBPLATE_OT_copy_mouth,
+    DUBPLATE_OT_paste_mouth,
     DUBPLATE_OT_hold_closure,
     DUBPLATE_OT_close_marked,
     DUBPLATE_OT_simplify,

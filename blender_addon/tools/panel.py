@@ -44,8 +44,10 @@ class DUBPLATE_PT_tools(bpy.types.Panel):
         for tool in ("smooth", "exaggerate", "retime", "simplify"):
             grid.operator(f"dubplate.{tool}")
         row = layout.row(align=True)
-        row.prop(context.scene.dubplate, "mouth_frame")
-        row.operator(operators.DUBPLATE_OT_copy_mouth.bl_idname, text="Copy Here")
+        row.operator(operators.DUBPLATE_OT_copy_mouth.bl_idname, icon="COPYDOWN")
+        copied = context.scene.dubplate.mouth_frame
+        paste = operators.DUBPLATE_OT_paste_mouth.bl_idname
+        row.operator(paste, text=f"Paste Mouth of {copied}" if copied else "Paste Mouth", icon="PASTEDOWN")
         layout.operator(DUBPLATE_OT_import_markers.bl_idname, icon="MARKER_HLT")
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ from dubplate_shared.rig import Rig
 from dubplate_shared.rotations import axis_angle_from_matrix, matrix_from_euler_xyz
 
 COUNT = 60
+
+
+@pytest.fixture(params=["standin", "flame"])
+def any_rig(request: pytest.FixtureRequest, assets: Path) -> Rig:
+    """An invented person's head, and one of FLAME's counts whose joints move with expression."""
+    return Rig.load(assets / f"{request.param}.npz")
 
 
 def random_mouths(seed: int, count: int = COUNT) -> Mouths:
@@ -52,19 +59,19 @@ def moved_mm(rig: Rig, landmarks: tuple[int, ...], before: Mouths, after: Mouths
     return np.linalg.norm(points_mm(rig, landmarks, after) - points_mm(rig, landmarks, before), axis=-1)
 
 
-def test_points_lie_where_the_whole_head_has_them(standin_rig: Rig) -> None:
+def test_points_lie_where_the_whole_head_has_them(any_rig: Rig) -> None:
     mouths = random_mouths(1, 4)
     turns = axis_angle_from_matrix(matrix_from_euler_xyz(mouths.jaw))
-    posed = [standin_rig.pose(e, j) for e, j in zip(mouths.expression, turns, strict=True)]
-    lips = FacePoints.of_landmarks(standin_rig, LIPS).positions(mouths.expression, mouths.jaw)
-    assert np.abs(lips - np.stack([standin_rig.landmarks(v)[list(LIPS)] for v in posed])).max() < 1e-7
+    posed = [any_rig.pose(e, j) for e, j in zip(mouths.expression, turns, strict=True)]
+    lips = FacePoints.of_landmarks(any_rig, LIPS).positions(mouths.expression, mouths.jaw)
+    assert np.abs(lips - np.stack([any_rig.landmarks(v)[list(LIPS)] for v in posed])).max() < 1e-7
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_lips_meet_over_the_held_frames_of_any_take_and_nothing_else_changes(standin_rig: Rig, seed: int) -> None:
-    mouths, pairs = random_mouths(seed), LipPairs(standin_rig)
-    change = hold_closure(standin_rig, mouths, start=20, stop=35, blend_in=3, blend_out=5)
-    closed = change.on(mouths, standin_rig)
+def test_lips_meet_over_the_held_frames_of_any_take_and_nothing_else_changes(any_rig: Rig, seed: int) -> None:
+    mouths, pairs = random_mouths(seed), LipPairs(any_rig)
+    change = hold_closure(any_rig, mouths, start=20, stop=35, blend_in=3, blend_out=5)
+    closed = change.on(mouths, any_rig)
     before, after = (pairs.gap_mm(each.expression, each.jaw) for each in (mouths, closed))
     assert before[20:35].max() > 10
     assert after[20:35].max() < TOUCHING_MM
@@ -72,7 +79,7 @@ def test_lips_meet_over_the_held_frames_of_any_take_and_nothing_else_changes(sta
     for values in (change.jaw, change.expression, *change.controls.values()):
         assert not values[:17].any() and not values[40:].any()
     # Lips close, eyes and brows keep still, and the mouth is no other mouth.
-    assert moved_mm(standin_rig, UPPER_FACE, mouths, closed).max() < 1.0
+    assert moved_mm(any_rig, UPPER_FACE, mouths, closed).max() < 1.0
     was_open = pairs.apart(mouths.expression, mouths.jaw)[20:35, :, 1] > 0
     apart_mm = 1e3 * np.abs(pairs.apart(closed.expression, closed.jaw)[20:35][was_open])
     assert apart_mm[:, [0, 2]].max() < 3.0  # they meet, and do not pass each other

@@ -207,7 +207,9 @@ def test_a_smoothed_range_is_smooth_and_its_closures_stay(bpy, head) -> None:
 
 def test_the_mouth_is_copied_and_the_brows_are_not(bpy, head, standin_rig) -> None:
     before = mouths(head)
-    assert bpy.ops.dubplate.copy_mouth(source=1005, first=1020, last=1022, blend_in=2, blend_out=2) == {"FINISHED"}
+    bpy.context.scene.frame_set(1005)
+    assert bpy.ops.dubplate.copy_mouth() == {"FINISHED"}
+    assert bpy.ops.dubplate.paste_mouth(first=1020, last=1022, blend_in=2, blend_out=2) == {"FINISHED"}
     after = mouths(head)
     assert changed_frames(before, after) == list(range(1018, 1025))
     for row in (19, 20, 21):
@@ -257,7 +259,7 @@ def test_more_or_less_of_a_face_keeps_its_closures(bpy, head, standin_rig, what:
 def test_simplified_offsets_have_fewer_keys_and_move_no_lip_further_than_told(bpy, head, standin_rig) -> None:
     from blender_addon.layers.offsets import offsets
 
-    bpy.ops.dubplate.copy_mouth(source=1005, first=1004, last=1036)
+    bpy.ops.dubplate.paste_mouth(source=1005, first=1004, last=1036)
     before = mouths(head)
     dense = sum(len(curve.keyframe_points) for curve in offsets(head).values())
     assert bpy.ops.dubplate.simplify(first=1003, last=1038, most=2.0) == {"FINISHED"}
@@ -291,7 +293,7 @@ def test_what_is_baked_is_thinned_out_as_a_whole(bpy, head, standin_rig) -> None
         ("smooth", {}),
         ("exaggerate", {}),
         ("retime", {"moment": 1020}),
-        ("copy_mouth", {"source": 1003, "first": 1020, "last": 1024}),
+        ("paste_mouth", {"source": 1003, "first": 1020, "last": 1024}),
         ("hold_closure", {"first": 1020, "last": 1024}),
         ("simplify", {"most": 3.0}),
     ],
@@ -316,6 +318,6 @@ def test_what_cannot_be_done_is_told_with_its_fix(bpy, head) -> None:
     with pytest.raises(RuntimeError, match="none of the shot's"):
         bpy.ops.dubplate.smooth(first=2000, last=2010)
     with pytest.raises(RuntimeError, match="Frame 5 is none of the shot's"):
-        bpy.ops.dubplate.copy_mouth(source=5)
+        bpy.ops.dubplate.paste_mouth(source=5)
     with pytest.raises(RuntimeError, match="nothing to simplify"):
         bpy.ops.dubplate.simplify()
