@@ -21,7 +21,7 @@ from ..curves.performance import read_channels
 from ..layers.offsets import key_offset
 from ..rig.armature import EXPRESSION_COUNT, skull_bone
 from ..rig.controls import ControlMatrix
-from ..scene.shot_link import ShotLink
+from ..scene.shot_rig import load_rig
 from .grab import Grab, Solution
 
 Array = npt.NDArray[Any]
@@ -32,9 +32,7 @@ class LipDrag:
 
     def __init__(self, armature: bpy.types.Object, frame: int) -> None:
         """Raises InvalidInput where the shot package is gone or holds no head, HeadModelMismatch."""
-        rig = ShotLink.of(armature).load_shot().rig
-        if rig is None:
-            raise InvalidInput(f"The package of {armature.name} holds no head.", hint="Track the shot again.")
+        rig = load_rig(armature)
         names = ControlMatrix.of(armature).names
         if not names:
             raise InvalidInput(

@@ -8,10 +8,12 @@ import bpy
 from dubplate_shared.controls import CONTROLS
 from dubplate_shared.errors import DubplateError
 
+from ..rig.armature import EXPRESSION_COUNT, expression_path
 from ..rig.controls import VALUE_AXIS, ControlMatrix, handle_name
 from ..scene.shot_link import find_head, heads
 
 _JAW_AXES = ("Open", "Side", "Twist")
+_COMPONENTS_A_BLOCK = 10
 _TOOLS = {"POSE": "dubplate.drag_lips", "OBJECT": "dubplate.drag_lips_object"}
 
 
@@ -58,4 +60,25 @@ def _draw_controls(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
             column.prop(bone, "location", index=VALUE_AXIS, text=control.label)
 
 
-CLASSES = (DUBPLATE_PT_controls,)
+class DUBPLATE_PT_expression(bpy.types.Panel):
+    """The hundred components of the head model, in standard deviations: what the controls are made of"""
+
+    bl_idname = "DUBPLATE_PT_expression"
+    bl_label = "Expression Components"
+    bl_parent_id = DUBPLATE_PT_controls.bl_idname
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_options = frozenset({"DEFAULT_CLOSED"})
+
+    def draw(self, context: bpy.types.Context) -> None:
+        try:
+            head = find_head(context)
+        except DubplateError:
+            return
+        for first in range(0, EXPRESSION_COUNT, _COMPONENTS_A_BLOCK):
+            column = self.layout.column(align=True)
+            for component in range(first, first + _COMPONENTS_A_BLOCK):
+                column.prop(head, expression_path(component), text=f"{component}", slider=True)
+
+
+CLASSES = (DUBPLATE_PT_controls, DUBPLATE_PT_expression)

@@ -131,8 +131,11 @@ def drop(action: bpy.types.Action) -> None:
 
 
 def ensure_offsets(armature: bpy.types.Object) -> None:
-    """Give the armature an empty Action that adds, if it plays none: the artist's layer."""
+    """Give the armature an Action that adds and can be written, the artist's layer: a new one if it plays none, and a
+    copy of its own if that lies in a linked file."""
     data = nla.require_stack(armature)
     if data.action is None:
-        data.action = bpy.data.actions.new(f"{ShotLink.of(armature).name}_offsets")
+        compat.play(data, bpy.data.actions.new(f"{ShotLink.of(armature).name}_offsets"))
         data.action_blend_type, data.action_extrapolation, data.action_influence = "ADD", "HOLD", 1.0
+    elif data.action.library is not None:
+        compat.play(data, data.action.copy())

@@ -82,4 +82,4 @@ def test_a_head_whose_joints_move_with_expression_is_ours_to_half_a_millimetre_a
     assert np.abs(flame_rig.joint_expression[1:]).max() > 1e-4  # else it proves nothing
     shot = write_test_shot(tmp_path, rig=flame_rig, count=POSES)
     armature = layered(shot)
-    assert worst_error(bpy, armature, shot, every=2) < (1e-4 if drivers_round(bpy.app.version) else 2e-6)
+    assert worst_error(bpy, armature, shot, every=2) < (5e-4 if drivers_round(bpy.app.version) else 2e-6)

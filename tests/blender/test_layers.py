@@ -251,6 +251,27 @@ def test_what_is_read_from_the_curves_is_what_blender_evaluates_at_any_time(bpy,
         assert np.array_equal(np.where(np.isnan(found), 0.0, found), np.array(evaluated, np.float32)), frame
 
 
+def test_a_head_linked_from_another_file_gets_offsets_of_its_own(bpy, head, tmp_path):
+    from blender_addon.curves.channels import expression
+    from blender_addon.layers.offsets import add_offsets
+    from blender_addon.scene.shot_link import find_head
+
+    key_twenty(bpy, head)
+    before = heard(head)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "actor.blend"))
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "actor.blend"), link=True) as (_, wanted):
+        wanted.collections = ["scene7"]
+    scene, linked = bpy.context.scene, wanted.collections[0]
+    scene.collection.children.link(linked)
+    linked.override_hierarchy_create(scene, bpy.context.view_layer)
+    scene.collection.children.unlink(linked)
+    over = find_head(bpy.context)
+    assert over.library is None and np.array_equal(heard(over), before)
+    add_offsets(over, range(1010, 1012), {expression(9): np.ones(2)})
+    assert np.array_equal(np.flatnonzero((heard(over) != before).any(axis=1)), [9, 10])
+
+
 STEPS = [
     ("load_take", {"take": "french"}),
     ("load_take", {"take": "german"}),
