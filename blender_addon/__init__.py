@@ -7,21 +7,26 @@ import atexit
 
 import bpy
 
-from . import command, monitor, operators, panel, preferences, settings
+from . import command, fixes, monitor, operators, panel, preferences, settings
 from .controls import operators as control_operators
 from .controls import panel as control_panel
 from .controls import tool
 from .layers import operators as layer_operators
 from .layers import panel as layer_panel
 from .markers import operators as marker_operators
+from .preview import room as preview_room
 from .repair import operators as repair_operators
 from .repair import panel as repair_panel
 from .repair import watch
+from .results import operators as result_operators
+from .results import panel as result_panel
+from .scene import operators as scene_operators
 from .tools import operators as tool_operators
 from .tools import panel as tool_panel
 
 _CLASSES = (
     preferences.DubplatePreferences,
+    *fixes.CLASSES,
     *operators.CLASSES,
     *panel.CLASSES,
     *layer_operators.CLASSES,
@@ -29,6 +34,9 @@ _CLASSES = (
     *control_operators.CLASSES,
     *control_panel.CLASSES,
     *marker_operators.CLASSES,
+    *result_operators.CLASSES,
+    *result_panel.CLASSES,
+    *scene_operators.CLASSES,
     *tool_operators.CLASSES,
     *tool_panel.CLASSES,
     *repair_operators.CLASSES,
@@ -53,6 +61,8 @@ def register() -> None:
     tool.register()
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
     bpy.types.TOPBAR_MT_file_export.append(_draw_export)
+    scene_operators.register()
+    preview_room.register()
     _commands.append(bpy.utils.register_cli_command("dubplate", command.main))
     # Blender disables add-ons when it quits; the bpy package does not, and crashes on classes that are left.
     atexit.register(unregister)
@@ -62,6 +72,8 @@ def unregister() -> None:
     """Called by Blender when the add-on is disabled: nothing of it stays, and a backend started here ends."""
     atexit.unregister(unregister)
     watch.close()
+    preview_room.unregister()
+    scene_operators.unregister()
     monitor.close_session()
     while _commands:
         bpy.utils.unregister_cli_command(_commands.pop())

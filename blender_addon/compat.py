@@ -61,6 +61,21 @@ def play(player: bpy.types.AnimData | bpy.types.NlaStrip, action: bpy.types.Acti
         player.action_slot = action.slots[0]
 
 
+def compositor(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
+    """The scene's compositor and the node that its picture goes to, made where there is none."""
+    if not hasattr(scene, "compositing_node_group"):
+        scene.use_nodes = True
+        tree, output = scene.node_tree, "CompositorNodeComposite"
+    else:
+        if scene.compositing_node_group is None:
+            scene.compositing_node_group = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
+        tree, output = scene.compositing_node_group, "NodeGroupOutput"
+        if not any(item.item_type == "SOCKET" and item.in_out == "OUTPUT" for item in tree.interface.items_tree):
+            tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    found = next((node for node in tree.nodes if node.bl_idname == output), None)
+    return tree, found or tree.nodes.new(output)
+
+
 def sequence_strips(editor: bpy.types.SequenceEditor) -> Any:
     """The strips of the sequencer, which were called sequences until 4.3."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences

@@ -8,10 +8,11 @@ A socket cannot live in a .blend, so this Blender's one session stands in this m
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import bpy
 
-from dubplate_shared.errors import DubplateError
+from dubplate_shared.errors import BackendLost, DubplateError
 from dubplate_shared.messages import (
     JobCancelled,
     JobFailed,
@@ -24,12 +25,29 @@ from dubplate_shared.messages import (
     Message,
 )
 
+from .connection.client import Event
 from .connection.session import RenderRequest, Session
+from .fixes import fix_of
 from .request import AS_THE_SCENE_SAYS, Choice, build_request, reach_backend
 
 BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0
 
+
+class Listener(Protocol):
+    """Who hears of the backend beside the panel."""
+
+    def take(self, event: Event) -> None:
+        """An event came."""
+
+    def look(self) -> float:
+        """Do what is due, within milliseconds; seconds until the next look."""
+
+    def lost(self) -> None:
+        """The backend is gone; it may come back."""
+
+
+_listeners: list[Listener] = []
 _session: Session | None = None
 _waiting: RenderRequest | None = None  # goes out as soon as the backend that is being started answers
 
@@ -67,7 +85,7 @@ def render(context: bpy.types.Context, choice: Choice = AS_THE_SCENE_SAYS) -> Re
     request = build_request(context, choice)
     current = session()
     named = choice.connection or choice.python
-    if named or current.hello is None or not current.serves(request):
+    if named or current.hello is None or not current.serves(request.shot, request.actor, request.output):
         reach_backend(current, context, choice)
     if current.starting:
         _waiting = request
@@ -109,6 +127,26 @@ def cancel() -> None:
     session().cancel()
 
 
+def listen(listener: Listener) -> None:
+    """Tell `listener` of all that comes, from now on, and let it look at every tick."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+    hurry()
+
+
+def unlisten(listener: Listener) -> None:
+    """Tell it no more."""
+    if listener in _listeners:
+        _listeners.remove(listener)
+
+
+def hurry() -> None:
+    """Look at once, and not when the last look said: something is on its way."""
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    _watch()
+
+
 def is_rendering() -> bool:
     """Whether a job runs or waits to be sent."""
     return bool(session().job) or _waiting is not None
@@ -120,14 +158,24 @@ def status() -> bpy.types.PropertyGroup:
 
 
 def show_error(error: DubplateError) -> None:
-    """Put an error with its fix where the panel shows it."""
-    status().error, status().hint, status().stage = error.message, error.hint, ""
+    """Put an error with its fix where the panel shows it, and the button that does it."""
+    now = status()
+    now.error, now.hint, now.stage, now.code = error.message, error.hint, "", error.code
+    now.fix = fix_of(error)
+
+
+def clear_error() -> None:
+    """Before a new attempt at something else than a render, whose result stays."""
+    now = status()
+    now.error = now.hint = now.code = now.fix = ""
 
 
 def clear_status() -> None:
     """Before a new attempt: nothing of the last one stays."""
     now = status()
-    now.progress, now.stage, now.error, now.hint, now.result = 0.0, "", "", "", ""
+    clear_error()
+    now.progress, now.drawn, now.kept = 0.0, 0, 0
+    now.stage = now.result = ""
 
 
 def _watch() -> None:
@@ -141,6 +189,9 @@ def _tick() -> float | None:
         return _look()
     except DubplateError as error:
         show_error(error)
+        if session().hello is None:
+            for listener in _listeners:
+                listener.lost()
         return IDLE_INTERVAL_S if session().hello is not None or session().starting else None
     finally:
         _redraw()
@@ -148,15 +199,21 @@ def _tick() -> float | None:
 
 def _look() -> float | None:
     current = session()
-    if current.starting and not current.try_connect():
-        return BUSY_INTERVAL_S
-    if current.hello is None:
-        return None
+    if current.starting:
+        if not current.try_connect():
+            return BUSY_INTERVAL_S
+        if status().code == BackendLost.code:  # it is back, and what it was asked for goes on
+            clear_status()
     _send_waiting()
     job = current.job
     for event in current.poll():
         _take_in(event, job)
-    return BUSY_INTERVAL_S if current.job else IDLE_INTERVAL_S
+        for listener in _listeners:
+            listener.take(event)
+    waits = [listener.look() for listener in _listeners]
+    if current.hello is None:
+        return min(waits, default=None)
+    return min([BUSY_INTERVAL_S if current.job else IDLE_INTERVAL_S, *waits])
 
 
 def _send_waiting() -> None:
@@ -166,7 +223,7 @@ def _send_waiting() -> None:
         session().submit(request)
 
 
-def _take_in(event: Message, job: str) -> None:
+def _take_in(event: Event, job: str) -> None:
     """Show what an event tells of `job`."""
     if getattr(event, "job", "") != job:
         return
@@ -175,6 +232,7 @@ def _take_in(event: Message, job: str) -> None:
         now.progress, now.stage = event.done / event.total, event.stage.capitalize()
     if isinstance(event, JobFrame):
         now.result = event.path
+        now.drawn, now.kept = now.drawn + (not event.kept), now.kept + event.kept
     elif isinstance(event, JobFinished) or (isinstance(event, JobInfo) and event.state == JobState.FINISHED):
         now.progress, now.stage = 1.0, "Finished"
     elif isinstance(event, JobCancelled) or (isinstance(event, JobInfo) and event.state == JobState.CANCELLED):
@@ -184,7 +242,9 @@ def _take_in(event: Message, job: str) -> None:
 
 
 def _redraw() -> None:
+    """The panel alone: the scene is none the newer."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            for region in area.regions if area.type == "VIEW_3D" else ():
+                if region.type == "UI":
+                    region.tag_redraw()

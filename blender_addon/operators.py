@@ -14,6 +14,8 @@ from .layers.takes import load_take
 from .request import Choice
 from .scene.export_head import SUFFIXES, export_head
 from .scene.import_shot import import_with_notes
+from .scene.plate import plate_clip
+from .scene.proxy import is_large
 from .scene.shot_link import ShotLink, find_head, heads
 
 SHOT_SUFFIX = ".dubshot"
@@ -50,12 +52,24 @@ class DUBPLATE_OT_import_shot(bpy.types.Operator):
     bl_label = "Import Dubplate Shot"
     bl_options = frozenset({"REGISTER", "UNDO"})
 
-    filepath: StringProperty(name="Shot", description="The shot package, a folder NAME.dubshot", subtype="FILE_PATH")
+    filepath: StringProperty(
+        name="Shot",
+        description="The shot package, a folder NAME.dubshot",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     take: StringProperty(name="Take", description="The performance to put on the curves", default="tracked")
+    set_up_scene: bpy.props.BoolProperty(
+        name="Set Up Scene",
+        description="Let the scene have the shot's camera, rate, range, resolution and colours, if it has no head yet",
+        default=True,
+    )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if self.filepath:  # dropped on a window
+            return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -64,10 +78,12 @@ class DUBPLATE_OT_import_shot(bpy.types.Operator):
 
     def _import(self, context: bpy.types.Context) -> None:
         monitor.clear_status()
-        imported = import_with_notes(self._package(), take=self.take)
+        imported = import_with_notes(self._package(), take=self.take, set_up_scene=self.set_up_scene)
         for note in imported.notes:
             self.report({"WARNING"}, note)
         _look_through_camera(context)
+        if is_large(plate_clip(imported.camera)):
+            self.report({"INFO"}, "The plate is large: Build Plate Proxy in the Dubplate tab lets it play smoothly.")
 
     def _package(self) -> Path:
         """A package is a folder: people pick it, step into it, or pick a file in it."""

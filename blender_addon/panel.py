@@ -57,6 +57,8 @@ def _draw_shot(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         active = len(heads(context.scene)) == 1 or armature in (context.object, getattr(context.object, "parent", None))
         box.label(text=link.name, icon="ARMATURE_DATA" if active else "BLANK1")
         box.label(text=f"Frames {link.frames[0]} to {link.frames[-1]}, take {link.take}")
+        if len(heads(context.scene)) > 1:
+            box.prop(armature, "dubplate_actor", text="Actor")
         if active and is_linked(armature):
             box.menu(operators.DUBPLATE_MT_takes.bl_idname)
 
@@ -73,6 +75,8 @@ def _draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         layout.operator(operators.DUBPLATE_OT_render_range.bl_idname, icon="RENDER_ANIMATION")
         if status.stage:
             layout.label(text=f"{status.stage} {status.result}".strip())
+    if status.drawn or status.kept:
+        layout.label(text=f"{status.drawn} drawn, {status.kept} kept", icon="FILE_TICK")
 
 
 def _draw_error(layout: bpy.types.UILayout) -> None:
@@ -84,6 +88,8 @@ def _draw_error(layout: bpy.types.UILayout) -> None:
         column.label(text=line, icon="ERROR" if index == 0 else "BLANK1")
     for line in textwrap.wrap(status.hint, _LINE_CHARACTERS):
         column.label(text=line, icon="BLANK1")
+    if status.fix:
+        column.operator(status.fix)
 
 
 CLASSES = (DUBPLATE_PT_main,)

@@ -2,7 +2,9 @@
 """What belongs to the person and the machine, not to the scene."""
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import IntProperty, StringProperty
+
+_MEMORY_MB = 1024
 
 
 class DubplatePreferences(bpy.types.AddonPreferences):
@@ -37,10 +39,18 @@ class DubplatePreferences(bpy.types.AddonPreferences):
         subtype="FILE_PATH",
     )
 
+    memory: IntProperty(
+        name="Preview Memory",
+        description="Megabytes of drawn previews that are kept for each head",
+        default=_MEMORY_MB,
+        min=64,
+        soft_max=16384,
+    )
+
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
-        for name in ("python", "head", "actor_folder", "output", "key"):
+        for name in ("python", "head", "actor_folder", "output", "key", "memory"):
             column.prop(self, name)
 
 
@@ -48,3 +58,9 @@ def preference(context: bpy.types.Context, name: str) -> str:
     """A preference as text; empty where the add-on runs without being enabled as one."""
     addon = context.preferences.addons.get(__package__)
     return str(getattr(addon.preferences, name)) if addon and addon.preferences else ""
+
+
+def memory_limit(context: bpy.types.Context) -> int:
+    """Bytes of previews that may be kept for each head."""
+    addon = context.preferences.addons.get(__package__)
+    return (addon.preferences.memory if addon and addon.preferences else _MEMORY_MB) * 1024 * 1024

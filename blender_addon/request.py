@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dubplate_shared.frames import format_frames, parse_frames
 
 from .connection.session import Environment, RenderRequest, Session
 from .curves.performance import read_take
+from .fixes import Unset
 from .preferences import preference
 from .scene.shot_link import ShotLink, find_head, heads
 
@@ -45,15 +48,11 @@ def build_request(context: bpy.types.Context, choice: Choice = AS_THE_SCENE_SAYS
     head = find_head(context, choice.head)
     link = ShotLink.of(head)
     shot = link.load_shot()
-    actor = _actor(context, choice)
-    if actor is None:
-        raise InvalidInput("No actor is chosen.", hint="Choose a NAME.dubactor in the Dubplate panel, or give --actor.")
+    actor = actor_of(context, head, choice)
     link.head.require(ActorInfo.load(actor).head, f"Actor {actor.name}")
     frames = parse_frames(choice.frames or context.scene.dubplate.frames or _scene_frames(context.scene))
     shot.indices(frames)
-    output = _output(context, choice)
-    if output is None:
-        raise InvalidInput("No output folder is chosen.", hint="Choose one in the Dubplate panel, or give --out.")
+    output = output_of(context, choice)
     return RenderRequest(
         shot=shot.path.resolve(),
         shot_name=shot.info.name,
@@ -64,6 +63,28 @@ def build_request(context: bpy.types.Context, choice: Choice = AS_THE_SCENE_SAYS
         take=read_take(head),
         base_take=link.take,
     )
+
+
+def actor_of(context: bpy.types.Context, head: bpy.types.Object, choice: Choice = AS_THE_SCENE_SAYS) -> Path:
+    """The actor that draws a head: its own, or the scene's. Raises InvalidInput where there is none."""
+    text = choice.actor or head.dubplate_actor or context.scene.dubplate.actor
+    if not text:
+        raise Unset(
+            "No actor is chosen.",
+            hint="Choose a NAME.dubactor in the Dubplate panel, or give --actor.",
+            setting="actor",
+        )
+    return _path(text).resolve()
+
+
+def output_of(context: bpy.types.Context, choice: Choice = AS_THE_SCENE_SAYS) -> Path:
+    """The folder for plates. Raises InvalidInput where none is chosen."""
+    output = _output(context, choice)
+    if output is None:
+        raise Unset(
+            "No output folder is chosen.", hint="Choose one in the Dubplate panel, or give --out.", setting="output"
+        )
+    return output
 
 
 def reach_backend(session: Session, context: bpy.types.Context, choice: Choice = AS_THE_SCENE_SAYS) -> None:
@@ -82,14 +103,15 @@ def reach_backend(session: Session, context: bpy.types.Context, choice: Choice =
 def _environment(context: bpy.types.Context, choice: Choice) -> Environment:
     python = choice.python or preference(context, "python")
     if not python:
-        raise InvalidInput(
+        raise Unset(
             "No Python for the backend is set.",
             hint="Set it in Preferences > Add-ons > Dubplate, or give --python or --connection.",
+            setting="python",
         )
-    actor, folder, head = _actor(context, choice), preference(context, "actor_folder"), preference(context, "head")
+    folder, head = preference(context, "actor_folder"), preference(context, "head")
     scratch = Path(bpy.app.tempdir)
-    roots = [ShotLink.of(armature).package().resolve().parent for armature in heads(context.scene)]
-    roots += [actor.parent] if actor else []
+    roots = [package.parent for package in _packages(context)]
+    roots += [actor.parent for actor in _actors(context, choice)]
     roots += [_path(folder).resolve()] if folder else []
     return Environment(
         python=_path(python),
@@ -99,9 +121,16 @@ def _environment(context: bpy.types.Context, choice: Choice) -> Environment:
     )
 
 
-def _actor(context: bpy.types.Context, choice: Choice) -> Path | None:
-    text = choice.actor or context.scene.dubplate.actor
-    return _path(text).resolve() if text else None
+def _packages(context: bpy.types.Context) -> Iterator[Path]:
+    """Where the scene's shots are; those that are gone are no reason to have no backend for the others."""
+    for armature in heads(context.scene):
+        with suppress(InvalidInput):
+            yield ShotLink.of(armature).package().resolve()
+
+
+def _actors(context: bpy.types.Context, choice: Choice) -> Iterator[Path]:
+    texts = [choice.actor, context.scene.dubplate.actor, *(head.dubplate_actor for head in heads(context.scene))]
+    return (_path(text).resolve() for text in texts if text)
 
 
 def _output(context: bpy.types.Context, choice: Choice) -> Path | None:

@@ -49,7 +49,11 @@ class DubplateStatus(bpy.types.PropertyGroup):
     stage: StringProperty(name="Stage", description="What the backend does now")
     error: StringProperty(name="Error", description="What went wrong last")
     hint: StringProperty(name="Hint", description="What to do about it")
+    code: StringProperty(name="Code", description="What kind of error it is")
+    fix: StringProperty(name="Fix", description="The operator that does it")
     result: StringProperty(name="Result", description="What the last render wrote")
+    drawn: IntProperty(name="Drawn", description="Plates that the render drew")
+    kept: IntProperty(name="Kept", description="Plates that stood already, or were drawn by an earlier render")
 
 
 CLASSES = (DubplateSettings, DubplateStatus)
@@ -59,6 +63,12 @@ def register() -> None:
     """Register the groups and hang them on scene and window manager."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    bpy.types.Object.dubplate_actor = StringProperty(
+        name="Actor of This Head",
+        description="The actor (NAME.dubactor) that draws this head, where a scene has several; empty: the scene's",
+        subtype="DIR_PATH",
+        options=PATH_OPTIONS,
+    )
     bpy.types.Scene.dubplate = PointerProperty(type=DubplateSettings)
     bpy.types.WindowManager.dubplate = PointerProperty(type=DubplateStatus)
 
@@ -67,5 +77,6 @@ def unregister() -> None:
     """Undo register."""
     del bpy.types.WindowManager.dubplate
     del bpy.types.Scene.dubplate
+    del bpy.types.Object.dubplate_actor
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

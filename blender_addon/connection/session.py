@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The add-on's one conversation with a backend: no bpy, no threads; looked at from a timer, or waited for in batch.
 
-A job outlives the conversation: where the connection breaks in the middle of one, a backend of our own is started again
-and goes on with it, and somebody else's is asked again for a while.
+Where the connection breaks, a backend of our own is started again, unless it keeps dying, and somebody else's is asked
+again for a while. A job outlives the conversation: the backend goes on with it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from dubplate_shared.messages import HelloAck, JobInfo, JobState, Message
 from dubplate_shared.take import Take
 
 from .backend_process import BackendProcess, start_backend
-from .client import Client, over
+from .client import Client, Event, over
 
 _CLIENT_NAME = "dubplate blender"
 _LOST_STOP_TIMEOUT_S = 0.2  # one that no longer answers is not waited for
-_MOST_RESTARTS = 3  # of one backend: what kills it more often is no accident
+_MOST_RESTARTS = 3  # of our backend within _CALM_AFTER_S: what kills it more often is no accident
+_CALM_AFTER_S = 300.0
 _ASK_AGAIN_FOR_S = 60.0  # a backend that is not ours
 _ASK_TIMEOUT_S = 0.3  # at each look of a timer
 _STOP_TIMEOUT_S = 5.0  # closing Blender waits no longer; plates are written whole or not at all
@@ -57,6 +58,20 @@ class RenderRequest:
     base_take: str = ""
 
 
+@dataclass(frozen=True)
+class PreviewRequest:
+    """One frame to draw up to a stage.  take: the curves of `take_frames` alone.  filmed: with what was filmed."""
+
+    shot: Path
+    actor: Path
+    frame: int
+    upto: str
+    take: Take
+    take_frames: str
+    base_take: str = ""
+    filmed: bool = False
+
+
 class Session:
     """At most one backend, and at most one job of ours on it.  job: its id, "" when none runs."""
 
@@ -65,7 +80,7 @@ class Session:
         self._client: Client | None = None
         self._backend: BackendProcess | None = None
         self._environment: Environment | None = None  # of our own backend
-        self._restarts = 0
+        self._restarted_s: list[float] = []  # when, of late
         self._connection_file: Path | None = None  # of a backend that is not ours
         self._key_file: Path | None = None
         self._given_up_s = 0.0  # when to stop asking for it
@@ -87,7 +102,7 @@ class Session:
 
     @property
     def starting(self) -> bool:
-        """A backend of ours was started and does not answer yet, or one that was lost in a job is asked for again."""
+        """A backend of ours was started and does not answer yet, or one that was lost is asked for again."""
         return self._client is None and (self._backend is not None or self._connection_file is not None)
 
     def connect(self, connection_file: Path | str, key_file: Path | None = None) -> None:
@@ -110,7 +125,7 @@ class Session:
                 f"{environment.python} is no Python.",
                 hint="Set the Python of Dubplate's environment in the add-on's preferences, such as .venv/bin/python.",
             )
-        self._environment, self._restarts = environment, 0
+        self._environment, self._restarted_s = environment, []
         # What an earlier crash has left waits for the artist: `dubplate jobs resume`, or render again.
         self._start(environment, resume=False)
 
@@ -162,13 +177,13 @@ class Session:
         while self.starting and not self.try_connect():
             time.sleep(_ASK_TIMEOUT_S)
 
-    def serves(self, request: RenderRequest) -> bool:
+    def serves(self, shot: Path, actor: Path, output: Path | None = None) -> bool:
         """False where our own backend was started for other folders: start it anew. Others' are asked, and tell."""
         if self.hello is None or self._backend is None:
             return self.hello is not None
         roots, output_root = self.hello.roots, self.hello.output_root
-        readable = (any(path.is_relative_to(root) for root in roots) for path in (request.shot, request.actor))
-        return all(readable) and request.output.is_relative_to(output_root)
+        readable = (any(path.is_relative_to(root) for root in roots) for path in (shot, actor))
+        return all(readable) and (output is None or output.is_relative_to(output_root))
 
     def submit(self, request: RenderRequest) -> str:
         """Queue the render and return its job id. Raises what the backend raises, BackendLost."""
@@ -187,10 +202,34 @@ class Session:
         )
         return self.job
 
-    def poll(self) -> list[Message]:
+    def preview(self, request: PreviewRequest) -> int:
+        """Ask for one frame, instead of those asked for before; its generation. `poll` brings what comes of it.
+
+        Raises InvalidInput, BackendLost.
+        """
+        client = self._require()
+        return client.preview(
+            shot=client.asset_id(request.shot),
+            actor=client.asset_id(request.actor),
+            frame=request.frame,
+            upto=request.upto,
+            filmed=request.filmed,
+            take=request.take.name,
+            base_take=request.base_take,
+            take_frames=request.take_frames,
+            expression=request.take.expression,
+            jaw=request.take.jaw,
+            eyes=request.take.eyes,
+        )
+
+    def cancel_preview(self) -> None:
+        """Stop the preview under way, which nobody waits for any more. Raises BackendLost."""
+        self._require().cancel_preview()
+
+    def poll(self) -> list[Event]:
         """News since the last call, without waiting.
 
-        Raises BackendLost; in the middle of a job `starting` says that it is looked for, else we are disconnected.
+        Raises BackendLost; `starting` says that it is looked for, else we are disconnected.
         """
         if self._client is None:
             return []
@@ -220,11 +259,12 @@ class Session:
             self.job = ""
 
     def _recover(self) -> bool:
-        """After the connection broke: start our backend again, or ask for the other. False where nothing is at stake,
-        or it has been tried too often; we are disconnected then.
+        """After the connection broke: start our backend again, or ask for the other for a while. False where ours has
+        been started again too often; we are disconnected then.
         """
-        own = self._backend is not None
-        if not self.job or (own and self._restarts >= _MOST_RESTARTS):
+        now_s = time.monotonic()
+        self._restarted_s = [then_s for then_s in self._restarted_s if now_s - then_s < _CALM_AFTER_S]
+        if self._backend is not None and len(self._restarted_s) >= _MOST_RESTARTS:
             self.close()
             return False
         if self._client is not None:
@@ -232,7 +272,7 @@ class Session:
             self._client = None
         if self._backend is not None and self._environment is not None:
             self._backend.stop(_LOST_STOP_TIMEOUT_S)
-            self._restarts += 1
+            self._restarted_s.append(now_s)
             self._start(self._environment, resume=True)
         self._given_up_s = time.monotonic() + _ASK_AGAIN_FOR_S
         return True

@@ -55,12 +55,37 @@ def read_take(armature: bpy.types.Object, frames: Sequence[int] | None = None, n
     """
     frames = ShotLink.of(armature).frames if frames is None else frames
     matrix = ControlMatrix.of(armature)
-    expression, euler, controls = _split(read_channels(armature, channels.performance(matrix.names), frames))
-    expression = np.clip(expression, -HARD_LIMIT, HARD_LIMIT) + controls @ matrix.expression
-    euler[:, TAKE_BONES.index("jaw")] += controls @ matrix.jaw
-    held = [bone for bone in TAKE_BONES if not _follows_its_euler(armature.pose.bones[bone], matrix)]
+    expression, euler = _summed(read_channels(armature, channels.performance(matrix.names), frames), matrix)
+    held = _held_bones(armature, matrix)
     if held:
         euler[:, [TAKE_BONES.index(bone) for bone in held]] = _read_posed(armature, held, frames)
+    return _take(expression, euler, name)
+
+
+def read_pose(posed: bpy.types.Object) -> Take:
+    """What an armature does at this moment, keyed or not, as a take of one frame.  posed: as Blender evaluated it."""
+    matrix = ControlMatrix.of(posed)
+    values = np.array([[_value(posed, channel) for channel in channels.performance(matrix.names)]], np.float32)
+    expression, euler = _summed(values, matrix)
+    for bone in _held_bones(posed, matrix):
+        euler[0, TAKE_BONES.index(bone)] = _turn(posed.pose.bones[bone])
+    return _take(expression, euler, "blender")
+
+
+def read_in_place(armature: bpy.types.Object, frames: Sequence[int]) -> Take | None:
+    """As read_take, without ever moving the scene's clock; None where curves and layers alone do not tell."""
+    matrix = ControlMatrix.of(armature)
+    if _held_bones(armature, matrix):
+        return None
+    values = _read_layers(armature, channels.performance(matrix.names), frames)
+    return None if values is None else _take(*_summed(values, matrix), "blender")
+
+
+def _held_bones(armature: bpy.types.Object, matrix: ControlMatrix) -> list[str]:
+    return [bone for bone in TAKE_BONES if not _follows_its_euler(armature.pose.bones[bone], matrix)]
+
+
+def _take(expression: Array, euler: Array, name: str) -> Take:
     jaw, *eyes = (axis_angle_from_euler(euler[:, index]) for index in range(len(TAKE_BONES)))
     return Take(name, expression, jaw, np.concatenate(eyes, axis=1), {"kind": "blender"})
 
@@ -70,18 +95,25 @@ def read_channels(armature: bpy.types.Object, wanted: Sequence[Channel], frames:
 
     The scene is left as it is where layers alone decide, and restored where not.
     """
+    values = _read_layers(armature, wanted, frames)
+    return _read_evaluated(armature, wanted, frames) if values is None else values
+
+
+def _read_layers(armature: bpy.types.Object, wanted: Sequence[Channel], frames: Sequence[int]) -> Array | None:
     values = nla.evaluate(armature, [(channel.path, channel.index) for channel in wanted], frames)
     if values is None:
-        return _read_evaluated(armature, wanted, frames)
+        return None
     as_set = np.array([_value(armature, channel) for channel in wanted], np.float32)
     return np.where(np.isnan(values), as_set, values)
 
 
-def _split(values: Array) -> tuple[Array, Array, Array]:
-    """(T, N) of channels.performance to expression (T, 100), Euler angles (T, 3, 3) and controls (T, C), float64."""
+def _summed(values: Array, matrix: ControlMatrix) -> tuple[Array, Array]:
+    """(T, N) of channels.performance to expression (T, 100) and Euler angles (T, 3, 3), the controls added; float64."""
     angles = EXPRESSION_COUNT + len(channels.ANGLES)
     expression, euler, controls = np.split(values.astype(np.float64), [EXPRESSION_COUNT, angles], axis=1)
-    return expression, euler.reshape(-1, len(TAKE_BONES), 3), controls
+    euler = euler.reshape(-1, len(TAKE_BONES), 3)
+    euler[:, TAKE_BONES.index("jaw")] += controls @ matrix.jaw
+    return np.clip(expression, -HARD_LIMIT, HARD_LIMIT) + controls @ matrix.expression, euler
 
 
 def _value(armature: bpy.types.Object, channel: Channel) -> float:
@@ -104,17 +136,16 @@ def _read_evaluated(armature: bpy.types.Object, wanted: Sequence[Channel], frame
 
 
 def _read_posed(armature: bpy.types.Object, bones: Sequence[str], frames: Sequence[int]) -> Array:
-    """Euler angles (T, B, 3) of bones against their parents', constraints and all.
-
-    At rest a bone and its parent have no rotation, so the parent's inverse is all it takes.
-    """
+    """Euler angles (T, B, 3) of bones against their parents', constraints and all."""
     euler = np.zeros((len(frames), len(bones), 3))
     for row, posed in enumerate(_posed(armature, frames)):
-        for column, name in enumerate(bones):
-            bone = posed.pose.bones[name]
-            turn = bone.parent.matrix.to_3x3().inverted() @ bone.matrix.to_3x3()
-            euler[row, column] = turn.to_euler("XYZ")
+        euler[row] = [_turn(posed.pose.bones[name]) for name in bones]
     return euler
+
+
+def _turn(bone: bpy.types.PoseBone) -> Sequence[float]:
+    """Against its parent, as Euler XYZ. At rest neither has a rotation, so the parent's inverse is all it takes."""
+    return tuple((bone.parent.matrix.to_3x3().inverted() @ bone.matrix.to_3x3()).to_euler("XYZ"))
 
 
 def _posed(armature: bpy.types.Object, frames: Sequence[int]) -> Iterator[bpy.types.Object]:
@@ -125,6 +156,14 @@ def _posed(armature: bpy.types.Object, frames: Sequence[int]) -> Iterator[bpy.ty
             yield armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
 
 
+_sampled: list[str] = []  # names of the heads that are being sampled
+
+
+def is_sampling() -> bool:
+    """Whether the scene's clock is being moved to read a head: what happens meanwhile is nobody's edit."""
+    return bool(_sampled)
+
+
 @contextmanager
 def _sampling(armature: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     """The scene with the heavy mesh out of the evaluation, and all as it was afterwards."""
@@ -132,6 +171,7 @@ def _sampling(armature: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     mesh = head_mesh_of(armature)
     frame, subframe = scene.frame_current, scene.frame_subframe
     hidden = mesh is not None and mesh.hide_viewport
+    _sampled.append(armature.name)
     try:
         if mesh is not None:
             mesh.hide_viewport = True
@@ -140,3 +180,4 @@ def _sampling(armature: bpy.types.Object) -> Iterator[bpy.types.Scene]:
         if mesh is not None:
             mesh.hide_viewport = hidden
         scene.frame_set(frame, subframe=subframe)
+        _sampled.remove(armature.name)

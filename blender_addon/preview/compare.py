@@ -67,15 +67,12 @@ def arrange(mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: fl
     return _opaque(np.concatenate([before, after], axis=1), _doubled(_box(filmed)))
 
 
-def onto_plate(placed: Placed, width: int, height: int) -> Array:
-    """The picture in the plate's own pixels, nearest ones taken: float32 [height, width, 4], transparent elsewhere."""
-    plate = np.zeros((height, width, 4), np.float32)
-    (left, top), (right, bottom) = placed.corners.min(axis=0), placed.corners.max(axis=0)
-    columns = np.arange(max(0, int(np.floor(left))), min(width, int(np.ceil(right))))
-    rows = np.arange(max(0, int(np.floor(top))), min(height, int(np.ceil(bottom))))
-    if len(rows) and len(columns):
-        plate[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = _sampled(placed, columns, rows)
-    return plate
+def onto_plate(placed: Placed, width: int, height: int) -> tuple[Array, int, int]:
+    """The picture in the plate's own pixels, nearest ones taken: float32 [h, w, 4], and the first one's x and y."""
+    (left, top), (right, bottom) = np.floor(placed.corners.min(axis=0)), np.ceil(placed.corners.max(axis=0))
+    columns = np.arange(max(0, int(left)), max(0, min(width, int(right))))
+    rows = np.arange(max(0, int(top)), max(0, min(height, int(bottom))))
+    return _sampled(placed, columns, rows), max(0, int(left)), max(0, int(top))
 
 
 def _sampled(placed: Placed, columns: Array, rows: Array) -> Array:

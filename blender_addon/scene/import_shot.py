@@ -16,8 +16,9 @@ from ..layers.takes import load_take
 from ..rig.build import build_rig
 from .camera import build_camera, pixel_aspect
 from .plate import show_plate
+from .shot_link import heads
 from .sound import add_sound
-from .timeline import set_timeline
+from .timeline import differences, set_timeline
 
 
 @dataclass(frozen=True)
@@ -34,22 +35,32 @@ def import_shot(path: Path | str, *, take: str = TRACKED) -> bpy.types.Object:
     return import_with_notes(path, take=take).armature
 
 
-def import_with_notes(path: Path | str, *, take: str = TRACKED) -> Imported:
-    """As import_shot, and say what was left out. Nothing is added to the scene where the package cannot be read."""
+def import_with_notes(path: Path | str, *, take: str = TRACKED, set_up_scene: bool = True) -> Imported:
+    """As import_shot, and say what was left out. Nothing is added to the scene where the package cannot be read.
+
+    set_up_scene: let the scene run and look as the shot; one that has a head already is left as it is, and where it
+    differs is said.
+    """
     shot = Shot.load(path)
     performance = shot.take(take)
     if shot.rig is None:
         raise InvalidInput(f"{path} holds no head for Blender (head.npz).", hint="Track the shot again.")
     scene = bpy.context.scene
+    alone = not heads(scene)
     name = shot.info.name
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
     armature = build_rig(shot.rig, f"HEAD_{name}", collection)
     load_take(armature, shot, performance)
     camera = build_camera(shot, f"CAM_{name}", collection, shot.frames)
-    scene.camera = camera
-    set_timeline(scene, shot.info, pixel_aspect(shot.track.intrinsics[0]))
-    notes = _media(scene, shot, camera)
+    notes = []
+    if alone and set_up_scene:
+        scene.camera = camera
+        set_timeline(scene, shot.info, pixel_aspect(shot.track.intrinsics[0]))
+    else:
+        notes += differences(scene, shot.info)
+        notes += _other_camera(scene, camera)
+    notes += _media(scene, shot, camera)
     if shot.track.distortion.any():
         notes.append(
             "The lens has distortion, which Blender's camera has not: the head may sit off the plate at the edges."
@@ -57,6 +68,13 @@ def import_with_notes(path: Path | str, *, take: str = TRACKED) -> Imported:
     bpy.context.view_layer.objects.active = armature
     armature.select_set(True)
     return Imported(armature, camera, tuple(notes))
+
+
+def _other_camera(scene: bpy.types.Scene, camera: bpy.types.Object) -> list[str]:
+    if scene.camera is None:
+        scene.camera = camera
+        return []
+    return [f"The scene goes on looking through {scene.camera.name}; this shot's own camera is {camera.name}."]
 
 
 def _media(scene: bpy.types.Scene, shot: Shot, camera: bpy.types.Object) -> list[str]:

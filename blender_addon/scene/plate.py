@@ -22,6 +22,25 @@ COLOUR_SPACES = {
 }
 
 
+LIGHT = "Linear Rec.709"  # what Blender works in unless somebody chose otherwise
+
+
+def is_display(colour_space: str) -> bool:
+    """Whether values of a plate's colour space are a display's, and not light's."""
+    return bool(colour_space) and not colour_space.startswith("lin_")
+
+
+def space_of(colour_space: str) -> str:
+    """What Blender calls a plate's colour space."""
+    return "sRGB" if is_display(colour_space) else COLOUR_SPACES.get(colour_space, LIGHT)
+
+
+def plate_clip(camera: bpy.types.Object | None) -> bpy.types.MovieClip | None:
+    """The plate that show_plate put behind a camera's picture; None where it is gone."""
+    backgrounds = camera.data.background_images if camera is not None else ()
+    return next((each.clip for each in backgrounds if each.source == "MOVIE_CLIP" and each.clip), None)
+
+
 def first_file(shot: Shot) -> Path:
     """The file to open: the video, or the file of the shot's first frame of a NAME.####.exr pattern.
 
@@ -52,6 +71,13 @@ def show_plate(camera: bpy.types.Object, shot: Shot) -> bpy.types.MovieClip:
     space = COLOUR_SPACES.get(shot.info.plate.colour_space)
     if space and space in colour.bl_rna.properties["name"].enum_items:  # a studio's own configuration may not have it
         colour.name = space
+    return show_clip(camera, clip)
+
+
+def show_clip(camera: bpy.types.Object, clip: bpy.types.MovieClip) -> bpy.types.MovieClip:
+    """Let a clip fill the camera's picture, before those that are there; once, however often it is asked for."""
+    if any(each.clip == clip for each in camera.data.background_images):
+        return clip
     background = camera.data.background_images.new()
     background.source = "MOVIE_CLIP"
     background.clip = clip

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -49,7 +49,10 @@ class ShotLink:
                 hint="Select the armature that File > Import > Dubplate Shot made.",
             )
         stored = armature[_KEY].to_dict()
-        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+        link = cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+        beside = [Path(blend).parent / Path(link.path).name for blend in _library(armature)]
+        moved = next((path for path in beside if path.is_dir()), None)
+        return link if moved is None or Path(link.path).is_dir() else replace(link, path=str(moved))
 
     def store(self, armature: bpy.types.Object) -> None:
         armature[_KEY] = asdict(self)
@@ -71,6 +74,13 @@ class ShotLink:
         shot = Shot.load(self.package())
         self.head.require(shot.info.head, f"Shot {self.path}")
         return shot
+
+
+def _library(armature: bpy.types.Object) -> list[str]:
+    """The file that a head is linked from, itself or by an override; none where it is the open file's own."""
+    override = armature.override_library
+    source = armature if override is None else override.reference
+    return [bpy.path.abspath(source.library.filepath)] if source.library is not None else []
 
 
 def is_linked(thing: bpy.types.Object | None) -> bool:

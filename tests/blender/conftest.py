@@ -59,3 +59,27 @@ def assets(tmp_path_factory, backend_python) -> Path:
 def standin_rig(assets) -> Rig:
     """The stand-in head as a shot package has it: lips that are lips."""
     return Rig.load(assets / "small.dubshot" / "head.npz")
+
+
+@pytest.fixture(scope="module")
+def backend(assets, backend_python, tmp_path_factory):
+    """A running backend that reads `assets`."""
+    from blender_addon.connection.backend_process import start_backend
+
+    output = tmp_path_factory.mktemp("plates")
+    process = start_backend(backend_python, roots=[assets], output_root=output)
+    yield process, output
+    process.stop()
+
+
+@pytest.fixture
+def scene(bpy, addon, assets, backend):
+    """The imported shot in a scene that names the actor and the output."""
+    from blender_addon.scene.import_shot import import_shot
+
+    import_shot(assets / "small.dubshot")
+    settings = bpy.context.scene.dubplate
+    settings.actor = str(assets / "untaught.dubactor")
+    settings.output = str(backend[1])
+    settings.connection = str(backend[0].connection_file)
+    return bpy.context.scene

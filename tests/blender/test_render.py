@@ -4,50 +4,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from ticking import tick_until
 
 from dubplate_shared.errors import ExitCode
-
-TIMEOUT_S = 120.0
-
-
-@pytest.fixture(scope="module")
-def backend(assets, backend_python, tmp_path_factory):
-    """A running backend that reads `assets`."""
-    from blender_addon.connection.backend_process import start_backend
-
-    output = tmp_path_factory.mktemp("plates")
-    process = start_backend(backend_python, roots=[assets], output_root=output)
-    yield process, output
-    process.stop()
-
-
-@pytest.fixture
-def scene(bpy, addon, assets, backend):
-    """The imported shot in a scene that names the actor and the output."""
-    from blender_addon.scene.import_shot import import_shot
-
-    import_shot(assets / "small.dubshot")
-    settings = bpy.context.scene.dubplate
-    settings.actor = str(assets / "untaught.dubactor")
-    settings.output = str(backend[1])
-    settings.connection = str(backend[0].connection_file)
-    return bpy.context.scene
-
-
-def tick_until(done: Callable[[], bool]) -> None:
-    """Do what Blender's timer does, which never fires without a window."""
-    from blender_addon import monitor
-
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not done():
-        assert time.monotonic() < deadline_s
-        interval_s = monitor._tick()
-        assert not monitor.status().error, monitor.status().error
-        time.sleep(min(interval_s or 0.0, 0.02))
 
 
 def test_the_command_renders_the_keys_of_a_blend(bpy, scene, backend, tmp_path, capsys):

@@ -16,7 +16,7 @@ from dubplate_backend.bench.stage import Stage
 from dubplate_shared.errors import DubplateError, ExitCode
 from dubplate_shared.files import write_json
 
-NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior", "wire")
+NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior", "wire", "preview")
 """Each is a module of this package with a function of the same name."""
 
 UNASKED = ("rasteriser", "skinning", "adapt", "render")
@@ -37,6 +37,7 @@ examples:
   scripts/bench tracking --quick --only standin
                                          on one short clip
   scripts/bench prior --quick            what the shipped prior saves, on one person and 60 iterations: some minutes
+  scripts/bench preview                  the live preview in Blender, from key to pixels: a minute
   scripts/bench wire                     pictures and pings over the wire beside memcpy and bare sockets: a minute
 
 Each line: name, value, unit, and its ratio to a peer or a limit measured in the same run.

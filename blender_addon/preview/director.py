@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From Blender's events to previews and back to the screen: this Blender's heads, each with its live preview.
+
+Handlers and looks do a few milliseconds of work each and never wait; nothing here pushes undo.
+"""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+from bpy.app.handlers import persistent
+
+from dubplate_shared.errors import DubplateError
+from dubplate_shared.messages import Stage
+
+from .. import monitor
+from ..connection.client import Event
+from ..curves.performance import is_sampling
+from ..preferences import memory_limit
+from ..request import actor_of, reach_backend
+from ..scene.shot_link import ShotLink, find_head
+from . import background, overlay, strip
+from .cache import Cache
+from .compare import Mode
+from .live import Live, Source, Wishes
+from .lives import lives, mode
+from .rows import Rows
+
+_TOLD_OF = ("OBJECT", "ACTION", "ARMATURE")  # kinds of data whose change may move a head
+
+
+def settings_changed(context: bpy.types.Context) -> None:
+    """Start, stop or show otherwise, as the settings say now."""
+    if mode(context) == Mode.OFF:
+        stop(context)
+        return
+    start(context)
+    background.show(context)
+    redraw(context)
+
+
+def start(context: bpy.types.Context) -> None:
+    """Let the head at hand be previewed. Errors go to the panel: a property's update has nobody to raise to."""
+    try:
+        head = find_head(context)
+        live = lives.get(head.name) or _new_live(context, head)
+        live.source = _source(context, head)
+        session = monitor.session()
+        if not session.starting and not session.serves(live.source.shot, live.source.actor):
+            reach_backend(session, context)
+        lives[head.name] = live
+        _listen()
+        _look_at(context.scene, context.evaluated_depsgraph_get(), edited=True)
+        overlay.hide_heads(context)
+    except DubplateError as error:
+        monitor.show_error(error)
+
+
+def stop(context: bpy.types.Context) -> None:
+    """Forget all previews and leave the screen as it was."""
+    lives.clear()
+    monitor.unlisten(_LISTENER)
+    for handlers, handler in _HANDLERS:
+        if handler in handlers:
+            handlers.remove(handler)
+    overlay.unregister()
+    strip.unregister()
+    overlay.show_heads(context)
+    background.remove(context)
+    redraw(context)
+
+
+def redraw(context: bpy.types.Context) -> None:
+    """Let viewports and timelines be drawn anew."""
+    kinds = {"VIEW_3D", *strip.EDITORS}
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in kinds:
+                area.tag_redraw()
+
+
+def _listen() -> None:
+    monitor.listen(_LISTENER)
+    for handlers, handler in _HANDLERS:
+        if handler not in handlers:
+            handlers.append(handler)
+    overlay.register()
+    strip.register()
+
+
+def _new_live(context: bpy.types.Context, head: bpy.types.Object) -> Live:
+    shot = ShotLink.of(head).load_shot()
+    return Live(_source(context, head), Rows(head, shot), Cache(memory_limit(context)))
+
+
+def _source(context: bpy.types.Context, head: bpy.types.Object) -> Source:
+    link = ShotLink.of(head)
+    return Source(link.package().resolve(), actor_of(context, head), link.take)
+
+
+def _look_at(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, *, edited: bool) -> None:
+    """Ask for the frame that the scene is at now."""
+    if is_sampling() or depsgraph.mode == "RENDER":
+        return
+    now_s = time.monotonic()
+    for name, live in lives.items():
+        head = scene.objects.get(name)
+        if head is None:
+            continue
+        try:
+            posed = head.evaluated_get(depsgraph)
+            live.changed(head, posed, scene.frame_current, monitor.session(), edited=edited, now_s=now_s)
+        except DubplateError as error:  # the next look tells whether the backend is gone
+            live.error = error
+    monitor.hurry()
+
+
+@persistent
+def _on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    _look_at(scene, depsgraph, edited=False)
+    background.show(bpy.context)
+
+
+@persistent
+def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    if any(depsgraph.id_type_updated(kind) for kind in _TOLD_OF):
+        _look_at(scene, depsgraph, edited=True)
+
+
+@persistent
+def _on_load(_file: str) -> None:
+    """Another file: its heads are others."""
+    stop(bpy.context)
+
+
+_HANDLERS = (
+    (bpy.app.handlers.frame_change_post, _on_frame),
+    (bpy.app.handlers.depsgraph_update_post, _on_update),
+    (bpy.app.handlers.load_post, _on_load),
+)
+
+
+class _Listener:
+    """Of the backend, through the monitor."""
+
+    def take(self, event: Event) -> None:
+        if any([live.take(event) for live in lives.values()]):
+            background.show(bpy.context)
+            redraw(bpy.context)
+
+    def look(self) -> float:
+        context = bpy.context
+        wishes = _wishes(context)
+        waits = [1.0]
+        for name, live in list(lives.items()):
+            head = context.scene.objects.get(name)
+            if head is not None:
+                waits.append(live.look(head, monitor.session(), wishes, time.monotonic()))
+        return min(waits)
+
+    def lost(self) -> None:
+        for live in lives.values():
+            live.lost()
+
+
+_LISTENER = _Listener()
+
+
+def _wishes(context: bpy.types.Context) -> Wishes:
+    settings, scene = context.window_manager.dubplate_preview, context.scene
+    first, last = scene.frame_start, scene.frame_end
+    if scene.use_preview_range:
+        first, last = scene.frame_preview_start, scene.frame_preview_end
+    return Wishes(
+        last=Stage.PLATE if settings.whole else Stage.COMPOSITE,
+        filmed=mode(context).needs_filmed,
+        ahead=range(first, last + 1) if settings.ahead else range(0),
+    )

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The previews that run in this Blender, and what is to be seen of them now.
+
+A socket's other end cannot live in a .blend, so they stand in this module until they are stopped.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from dubplate_shared.errors import DubplateError
+
+from ..scene.shot_link import find_head
+from .compare import Mode, Placed, arrange
+from .live import Live
+
+lives: dict[str, Live] = {}  # by the armature's name: undo replaces the object itself
+
+
+def live_of(context: bpy.types.Context) -> Live | None:
+    """The preview of the head at hand; None where it has none."""
+    try:
+        return lives.get(find_head(context).name)
+    except DubplateError:
+        return next(iter(lives.values()), None)
+
+
+def mode(context: bpy.types.Context) -> Mode:
+    """What is shown."""
+    return Mode(context.window_manager.dubplate_preview.mode)
+
+
+def placed(context: bpy.types.Context, frame: int) -> list[Placed]:
+    """The pictures to show on a frame, each with its place on the plate."""
+    settings = context.window_manager.dubplate_preview
+    found = []
+    for live in () if settings.filmed else lives.values():
+        pictures = live.shown(frame)
+        if pictures is not None:
+            found.append(arrange(mode(context), pictures, live.cache.filmed(frame), settings.wipe))
+    return [each for each in found if each is not None]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preview over the camera view, on the pixels of the plate where it belongs.
+
+Drawn after Blender's own colour management: pictures are display-referred already and go to the screen as they are.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
+
+from ..rig.build import head_mesh_of
+from . import lives
+from .compare import Mode, Placed
+from .live import Live
+
+_FONT = 0
+_TEXT_SIZE = 12
+_MARGIN_PX = 8
+
+_handlers: list[object] = []
+_hidden: list[str] = []  # heads whose mesh was visible before
+
+
+def register() -> None:
+    """Draw from now on; nothing to draw on in the background."""
+    if not bpy.app.background and not _handlers:
+        _handlers.append(bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL"))
+
+
+def unregister() -> None:
+    """Draw no more."""
+    while _handlers:
+        bpy.types.SpaceView3D.draw_handler_remove(_handlers.pop(), "WINDOW")
+
+
+def hide_heads(context: bpy.types.Context) -> None:
+    """Take the heads' meshes out of the view, where they would lie under the dub, if that is wanted."""
+    if not context.window_manager.dubplate_preview.hides_head:
+        show_heads(context)
+        return
+    for name in lives.lives:
+        mesh = _mesh(name)
+        if mesh is not None and name not in _hidden and not mesh.hide_get():
+            mesh.hide_set(True)
+            _hidden.append(name)
+
+
+def show_heads(context: bpy.types.Context) -> None:
+    """Bring back what hide_heads hid."""
+    while _hidden:
+        mesh = _mesh(_hidden.pop())
+        if mesh is not None and mesh.name in context.view_layer.objects:
+            mesh.hide_set(False)
+
+
+def _mesh(name: str) -> bpy.types.Object | None:
+    armature = bpy.data.objects.get(name)
+    return None if armature is None else head_mesh_of(armature)
+
+
+def plate_to_region(context: bpy.types.Context) -> np.ndarray | None:
+    """(2, 3): plate pixels, rows downward, to the region's, rows upward; None where the view is not the camera's."""
+    scene, region, view = context.scene, context.region, context.region_data
+    camera = scene.camera
+    if camera is None or view is None or view.view_perspective != "CAMERA":
+        return None
+    frame = camera.data.view_frame(scene=scene)  # top right, bottom right, bottom left, top left
+    seen = [location_3d_to_region_2d(region, view, camera.matrix_world @ corner) for corner in frame]
+    if any(point is None for point in seen):
+        return None
+    top_right, _, bottom_left, top_left = (np.array(point) for point in seen)
+    across = (top_right - top_left) / scene.render.resolution_x
+    down = (bottom_left - top_left) / scene.render.resolution_y
+    return np.stack([across, down, top_left], axis=1)
+
+
+def _draw() -> None:
+    context = bpy.context
+    settings = context.window_manager.dubplate_preview
+    matrix = plate_to_region(context)
+    if settings.mode == "OFF" or matrix is None:
+        return
+    frame = context.scene.frame_current
+    if settings.place == "OVERLAY":
+        for placed in lives.placed(context, frame):
+            _draw_picture(placed, matrix)
+    live = lives.live_of(context)
+    if live is not None:
+        _draw_words(_words(live, frame, lives.mode(context), settings.filmed), matrix, context)
+
+
+def _draw_picture(placed: Placed, matrix: np.ndarray) -> None:
+    import gpu
+    from gpu_extras.batch import batch_for_shader
+
+    corners = placed.corners @ matrix[:, :2].T + matrix[:, 2]
+    shader = gpu.shader.from_builtin("IMAGE")
+    batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners.tolist(), "texCoord": ((0, 0), (1, 0), (1, 1), (0, 1))})
+    gpu.state.blend_set("ALPHA")
+    shader.uniform_sampler("image", _texture(placed.rgba))
+    batch.draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+def _texture(rgba: np.ndarray) -> object:
+    import gpu
+
+    height, width = rgba.shape[:2]
+    data = gpu.types.Buffer("FLOAT", rgba.size, np.ascontiguousarray(rgba, np.float32).ravel())
+    return gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
+
+
+def _words(live: Live, frame: int, mode: Mode, filmed: bool) -> str:
+    """What is seen, in a line."""
+    if filmed:
+        return "Filmed"
+    if frame not in live.rows.frames:
+        return "Outside the shot"
+    now = live.cache.get(frame, live.rows.digest(frame))
+    if now is not None and now.error:
+        return f"Failed: {now.error}"
+    if now is None:
+        return "Drawing"
+    stage = "finished" if now.finished else "face"
+    return f"{mode.value.capitalize()}, {stage}, {live.seconds * 1000:.0f} ms"
+
+
+def _draw_words(words: str, matrix: np.ndarray, context: bpy.types.Context) -> None:
+    import blf
+
+    corner = matrix @ (0, context.scene.render.resolution_y, 1)
+    scale = context.preferences.system.ui_scale
+    blf.size(_FONT, _TEXT_SIZE * scale)
+    blf.enable(_FONT, blf.SHADOW)
+    blf.shadow(_FONT, 3, 0.0, 0.0, 0.0, 0.8)
+    blf.color(_FONT, 1.0, 1.0, 1.0, 0.9)
+    blf.position(_FONT, corner[0] + _MARGIN_PX * scale, corner[1] + _MARGIN_PX * scale, 0)
+    blf.draw(_FONT, words)
+    blf.disable(_FONT, blf.SHADOW)

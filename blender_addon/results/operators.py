@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The buttons that bring plates into the scene."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import EnumProperty
+
+from .. import monitor
+from ..operators import attempt
+from ..request import output_of
+from ..scene.export_head import camera_of
+from ..scene.plate import plate_clip
+from ..scene.shot_link import ShotLink, find_head, heads
+from .background import show_plates
+from .compositor import add_group
+from .plates import find_plates
+from .sequencer import add_strips
+
+PLACES = (
+    ("SEQUENCER", "Sequencer", "As image strips above the sound", "SEQUENCE", 0),
+    ("COMPOSITOR", "Compositor", "As a node group that lays the drawn element over the plate", "NODE_COMPOSITING", 1),
+    ("BACKGROUND", "Camera Background", "Behind the head, in place of what was filmed", "CAMERA_DATA", 2),
+)
+
+
+class DUBPLATE_OT_show_results(bpy.types.Operator):
+    """Bring the rendered plates of this version into the scene"""
+
+    bl_idname = "dubplate.show_results"
+    bl_label = "Show Plates"
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    place: EnumProperty(name="Place", description="Where the plates are shown", items=PLACES)
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return next(text for name, _, text, *_ in PLACES if name == properties.place)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._show(context))
+
+    def _show(self, context: bpy.types.Context) -> None:
+        monitor.clear_error()
+        head, scene = find_head(context), context.scene
+        link = ShotLink.of(head)
+        plates = find_plates(output_of(context), link.name, scene.dubplate.version)
+        colour_space = link.load_shot().info.plate.colour_space
+        camera = camera_of(context, head)
+        if self.place == "SEQUENCER":
+            add_strips(scene, plates, colour_space)
+        elif self.place == "COMPOSITOR":
+            add_group(scene, plates, plate_clip(camera), colour_space)
+        else:
+            show_plates(camera, plates, colour_space)
+        self.report({"INFO"}, f"{plates.name}: {len(plates.files)} frames")
+
+
+CLASSES = (DUBPLATE_OT_show_results,)
