@@ -10,7 +10,7 @@ import bpy
 from . import command, fixes, monitor, operators, panel, preferences, settings
 from .controls import operators as control_operators
 from .controls import panel as control_panel
-from .controls import tool
+from .controls import slider, tool
 from .layers import operators as layer_operators
 from .layers import panel as layer_panel
 from .markers import operators as marker_operators
@@ -58,6 +58,7 @@ def register() -> None:
     settings.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    slider.register()
     tool.register()
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
     bpy.types.TOPBAR_MT_file_export.append(_draw_export)
@@ -80,6 +81,7 @@ def unregister() -> None:
     bpy.types.TOPBAR_MT_file_export.remove(_draw_export)
     bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
     tool.unregister()
+    slider.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     settings.unregister()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rig in the Dubplate tab: jaw, controls and eyes as sliders, each the very curve that its handle has."""
+"""The rig in the Dubplate tab: the jaw in degrees, the controls as sliders, each with the key of its handle."""
 
 from __future__ import annotations
 
@@ -40,24 +40,29 @@ class DUBPLATE_PT_controls(bpy.types.Panel):
             return
         layout.use_property_split = True
         if context.mode in _TOOLS:
-            layout.operator("wm.tool_set_by_id", text="Drag Lips", icon="RESTRICT_SELECT_OFF").name = _TOOLS[
-                context.mode
-            ]
+            button = layout.operator("wm.tool_set_by_id", text="Drag Lips", icon="RESTRICT_SELECT_OFF")
+            button.name = _TOOLS[context.mode]
+        layout.label(text="Jaw Bone")
         column = layout.column(align=True)
         for axis, label in enumerate(_JAW_AXES):
-            column.prop(head.pose.bones["jaw"], "rotation_euler", index=axis, text=f"Jaw {label}")
+            column.prop(head.pose.bones["jaw"], "rotation_euler", index=axis, text=label)
         _draw_controls(layout, head)
 
 
 def _draw_controls(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
+    layout.use_property_decorate = False
     names = ControlMatrix.of(head).names
     group = ""
     for control in CONTROLS:
         if control.name in names:
             if control.group != group:
-                group, column = control.group, layout.column(heading=control.group, align=True)
+                group = control.group
+                layout.label(text=group)
+                column = layout.column(align=True)
             bone = head.pose.bones[handle_name(control.name)]
-            column.prop(bone, "location", index=VALUE_AXIS, text=control.label)
+            row = column.row(align=True)
+            row.prop(bone, "dubplate_value", text=control.label, slider=True)
+            row.prop_decorator(bone, "location", index=VALUE_AXIS)
 
 
 class DUBPLATE_PT_expression(bpy.types.Panel):

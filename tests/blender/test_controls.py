@@ -59,6 +59,23 @@ def test_a_drag_stops_at_the_soft_limit_and_a_typed_value_goes_beyond(bpy, armat
     assert np.degrees(jaw.x) == pytest.approx(30.0, abs=1e-3)
 
 
+def test_a_slider_is_its_handle_and_keys_it_where_keys_are_set_automatically(bpy, addon, shot):
+    from blender_addon.curves import animation
+    from blender_addon.curves.channels import control
+    from blender_addon.scene.import_shot import import_shot
+
+    armature, scene = import_shot(shot.path), bpy.context.scene
+    bone = armature.pose.bones["smile.L"]
+    bone.dubplate_value = 0.4
+    assert bone.location.y == pytest.approx(0.4) and bone.dubplate_value == pytest.approx(0.4)
+    assert not animation.fcurves(armature)
+    scene.tool_settings.use_keyframe_insert_auto = True
+    scene.frame_set(1010)
+    bone.dubplate_value = 0.7
+    curve = animation.fcurves(armature)[control("smile_L")[:2]]
+    assert [tuple(key.co) for key in curve.keyframe_points] == [(1010.0, pytest.approx(0.7))]
+
+
 def test_a_pose_is_pasted_flipped(bpy, armature):
     handle = select_in_pose_mode(bpy, armature, "smile.L")
     handle.location.y = 0.7
