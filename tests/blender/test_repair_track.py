@@ -15,7 +15,7 @@ from dubplate_shared.landmarks import LIPS, NOSE_TIP
 from dubplate_shared.shot import Shot
 
 STRETCH = slice(5, 10)  # rows of the small shot
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 
 @pytest.fixture(scope="module")
