@@ -194,7 +194,7 @@ def _tick() -> float | None:
                 listener.lost()
         return IDLE_INTERVAL_S if session().hello is not None or session().starting else None
     finally:
-        _redraw()
+        redraw_panels()
 
 
 def _look() -> float | None:
@@ -241,7 +241,7 @@ def _take_in(event: Event, job: str) -> None:
         show_error(event.error.exception())
 
 
-def _redraw() -> None:
+def redraw_panels() -> None:
     """The panel alone: the scene is none the newer."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:

@@ -19,7 +19,7 @@ from dubplate_shared.shot import Shot
 
 from ..curves.animation import Curve, write_action
 from ..rig.axes import WORLD_FROM_CAMERA, axis_angle_from_euler, head_pose
-from ..scene.shot_link import ShotLink
+from ..scene.shot_link import BELONGS_KEY, ShotLink
 from ..scene.shot_rig import load_rig
 from ..tools.stretch import posed_mouth
 
@@ -53,13 +53,9 @@ def pin_pose(armature: bpy.types.Object, frame: int) -> bpy.types.Object:
 def pin_objects(armature: bpy.types.Object, frames: Iterable[int] | None = None) -> list[bpy.types.Object]:
     """The head's pins in the order of frames; those on `frames`, or all."""
     wanted = None if frames is None else frozenset(frames)
-    found = [
-        thing
-        for collection in armature.users_collection
-        for thing in collection.objects
-        if _KEY in thing and thing[_KEY]["head"] == armature
-    ]
-    return sorted((pin for pin in found if wanted is None or frame_of(pin) in wanted), key=frame_of)
+    everything = (thing for scene in armature.users_scene for thing in scene.objects)
+    found = (thing for thing in everything if _KEY in thing and thing.get(BELONGS_KEY) == armature)
+    return sorted((pin for pin in dict.fromkeys(found) if wanted is None or frame_of(pin) in wanted), key=frame_of)
 
 
 def frame_of(pin: bpy.types.Object) -> int:
@@ -121,8 +117,10 @@ def _new_pin(armature: bpy.types.Object, name: str, frame: int, landmark: int) -
     same = [pin for pin in pin_objects(armature, [frame]) if pin[_KEY]["landmark"] == landmark]
     remove_pins(armature, same)
     pin = bpy.data.objects.new(name, None)
-    armature.users_collection[0].objects.link(pin)
-    pin[_KEY] = {"head": armature, "frame": frame, "landmark": landmark}
+    own = (collection for collection in armature.users_collection if collection.library is None)
+    next(own, bpy.context.scene.collection).objects.link(pin)
+    pin[BELONGS_KEY] = armature
+    pin[_KEY] = {"frame": frame, "landmark": landmark}
     pin.show_in_front = True
     hidden = Curve("hide_viewport", 0, "", np.array([1.0, 0.0, 1.0]))
     write_action(pin, name, [frame - 1, frame, frame + 1], [hidden]).use_fake_user = False

@@ -91,7 +91,7 @@ def _tick() -> float | None:
         _process = None
         monitor.show_error(error)
     finally:
-        monitor._redraw()
+        monitor.redraw_panels()
     return None
 
 

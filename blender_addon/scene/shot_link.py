@@ -12,6 +12,7 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import HeadIdentity, Shot
 
 _KEY = "dubplate"
+BELONGS_KEY = "dubplate_head"  # on what is neither head nor mesh and belongs to one: the armature
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,15 @@ def heads(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 
 
 def find_head(context: bpy.types.Context, name: str = "") -> bpy.types.Object:
-    """The named head, the active one, the one whose mesh is active, or the only one. Raises InvalidInput."""
+    """The named head, the active one, the one whose mesh, or what belongs to it, is active, or the only one.
+
+    Raises InvalidInput.
+    """
     found = heads(context.scene)
     if name:
         found = [head for head in found if name in (head.name, ShotLink.of(head).name)]
     active = getattr(context, "object", None)
-    for thing in (active, active.parent if active else None):
+    for thing in (active, active.parent, active.get(BELONGS_KEY)) if active else ():
         if thing in found:
             return thing
     if len(found) == 1:

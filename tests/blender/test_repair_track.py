@@ -65,6 +65,22 @@ def test_a_moved_pin_says_by_how_many_pixels(bpy, addon, shot) -> None:
         read_pins(shot, [pin])
 
 
+def test_with_two_heads_a_pin_tells_whose_it_is_and_is_found_after_reopening(bpy, addon, shot, tmp_path) -> None:
+    from blender_addon.repair.pin_objects import pin_objects
+    from blender_addon.scene.shot_link import find_head, heads
+
+    one, other = imported(bpy, shot.path), imported(bpy, shot.path)
+    bpy.context.view_layer.objects.active = one
+    bpy.ops.dubplate.pin_landmark(points="CHIN")
+    assert bpy.context.active_object.type == "EMPTY" and find_head(bpy.context) == one
+    names = one.name, other.name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "two.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "two.blend"))
+    assert {head.name for head in heads(bpy.context.scene)} == set(names)
+    assert [len(pin_objects(bpy.data.objects[name])) for name in names] == [1, 0]
+    assert find_head(bpy.context).name == names[0]
+
+
 def test_the_head_follows_a_pinned_pose_on_its_frame_alone(bpy, addon, shot) -> None:
     from blender_addon.repair.pin_objects import pin_objects, read_pins
 
