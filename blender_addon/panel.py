@@ -8,6 +8,7 @@ import textwrap
 import bpy
 
 from . import monitor, operators
+from .connection.session import Session
 from .scene.shot_link import ShotLink, heads, is_linked
 
 _LINE_CHARACTERS = 36  # of an error text in a sidebar of usual width; Blender's labels do not wrap
@@ -38,15 +39,22 @@ def _draw_connection(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
     row = layout.row()
     if session.hello is not None:
         state = "Stuck" if session.stuck else "Connected" if session.responsive else "Busy"
-        row.label(text=f"{state}: {session.hello.device}, {session.hello.version}", icon="LINKED")
+        whose = "started here" if session.own else "of its own"
+        row.label(text=f"{state}: {session.hello.device}, {session.hello.version}, {whose}", icon="LINKED")
         row.operator(operators.DUBPLATE_OT_disconnect.bl_idname, text="", icon="X")
     elif session.starting:
-        row.label(text="Starting the backend", icon="SORTTIME")
+        row.label(text=_start_words(session), icon="SORTTIME")
         row.operator(operators.DUBPLATE_OT_disconnect.bl_idname, text="", icon="X")
     else:
         row.label(text="Not connected", icon="UNLINKED")
         row.operator(operators.DUBPLATE_OT_connect.bl_idname)
         layout.prop(context.scene.dubplate, "connection")
+
+
+def _start_words(session: Session) -> str:
+    if not session.own:
+        return "The backend is lost, asking again"
+    return f"Starting the backend again ({session.restarts})" if session.restarts else "Starting the backend"
 
 
 def _draw_shot(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

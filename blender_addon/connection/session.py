@@ -105,6 +105,16 @@ class Session:
         """A backend of ours was started and does not answer yet, or one that was lost is asked for again."""
         return self._client is None and (self._backend is not None or self._connection_file is not None)
 
+    @property
+    def own(self) -> bool:
+        """Whether the backend was started here."""
+        return self._backend is not None
+
+    @property
+    def restarts(self) -> int:
+        """How often our backend had to be started again of late."""
+        return len(self._restarted_s)
+
     def connect(self, connection_file: Path | str, key_file: Path | None = None) -> None:
         """Reach a running backend by its connection file. key_file: ours, where it is reached over a network.
 

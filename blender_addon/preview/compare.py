@@ -67,6 +67,23 @@ def arrange(mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: fl
     return _opaque(np.concatenate([before, after], axis=1), _doubled(_box(filmed)))
 
 
+class Arranged:
+    """The last picture that was arranged, for as long as nothing that it shows is another: a window redraws often."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._held: tuple[Pixels | None, ...] = ()
+        self._placed: Placed | None = None
+
+    def __call__(self, mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: float) -> Placed | None:
+        """As `arrange`."""
+        of = (mode, wipe if mode == Mode.WIPE else 0.0, id(pictures.best), id(filmed) if mode.needs_filmed else 0)
+        if of != self._of:
+            self._of, self._placed = of, arrange(mode, pictures, filmed, wipe)
+            self._held = (pictures.best, filmed)  # so that no other picture gets the same id
+        return self._placed
+
+
 def onto_plate(placed: Placed, width: int, height: int) -> tuple[Array, int, int]:
     """The picture in the plate's own pixels, nearest ones taken: float32 [h, w, 4], and the first one's x and y."""
     (left, top), (right, bottom) = np.floor(placed.corners.min(axis=0)), np.ceil(placed.corners.max(axis=0))

@@ -27,8 +27,6 @@ from .live import Live, Source, Wishes
 from .lives import lives, mode
 from .rows import Rows
 
-_TOLD_OF = ("OBJECT", "ACTION", "ARMATURE")  # kinds of data whose change may move a head
-
 
 def settings_changed(context: bpy.types.Context) -> None:
     """Start, stop or show otherwise, as the settings say now."""
@@ -124,8 +122,16 @@ def _on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 @persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    if any(depsgraph.id_type_updated(kind) for kind in _TOLD_OF):
+    if depsgraph.id_type_updated("ACTION") or any(update.id.name in lives for update in depsgraph.updates):
         _look_at(scene, depsgraph, edited=True)
+
+
+@persistent
+def _on_undo(_scene: bpy.types.Scene, _depsgraph: bpy.types.Depsgraph | None) -> None:
+    """Undo and redo replace the scene's data, and say of none that it changed."""
+    context = bpy.context
+    _look_at(context.scene, context.evaluated_depsgraph_get(), edited=True)
+    redraw(context)
 
 
 @persistent
@@ -137,6 +143,8 @@ def _on_load(_file: str) -> None:
 _HANDLERS = (
     (bpy.app.handlers.frame_change_post, _on_frame),
     (bpy.app.handlers.depsgraph_update_post, _on_update),
+    (bpy.app.handlers.undo_post, _on_undo),
+    (bpy.app.handlers.redo_post, _on_undo),
     (bpy.app.handlers.load_post, _on_load),
 )
 

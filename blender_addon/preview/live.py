@@ -19,9 +19,11 @@ from dubplate_shared.tiles import Pixels
 
 from ..connection.session import PreviewRequest, Session
 from .cache import Cache, FramePictures, FrameState
+from .compare import Arranged
 from .rows import Rows
 
 IDLE_AFTER_S = 0.3  # without a change: then the whole frame is worth its time
+_UNDER_WAY = 2  # of one client's at the backend
 SOON_S, LATER_S, AT_REST_S = 0.01, 0.05, 0.5  # until the next look: a picture is on its way, something is due, nothing
 
 
@@ -59,6 +61,7 @@ class Live:
         self.rows = rows
         self.cache = cache
         self.error: DubplateError | None = None
+        self.arranged = Arranged()
         self.seconds = 0.0  # what the backend spent on the last picture
         self._source = source
         self._frame = rows.frames[0]
@@ -78,8 +81,10 @@ class Live:
 
     @property
     def outstanding(self) -> int:
-        """Pictures on their way: one that is drawn and one that waits, at most."""
-        return len(self._asked)
+        """Pictures on their way: one that is drawn and one that waits, at most. What was asked for between them was
+        superseded, and only owes its ending.
+        """
+        return min(len(self._asked), _UNDER_WAY)
 
     @property
     def frame(self) -> int:

@@ -11,7 +11,7 @@ import bpy
 from dubplate_shared.errors import DubplateError
 
 from ..scene.shot_link import find_head
-from .compare import Mode, Placed, arrange
+from .compare import Mode, Placed
 from .live import Live
 
 lives: dict[str, Live] = {}  # by the armature's name: undo replaces the object itself
@@ -37,5 +37,5 @@ def placed(context: bpy.types.Context, frame: int) -> list[Placed]:
     for live in () if settings.filmed else lives.values():
         pictures = live.shown(frame)
         if pictures is not None:
-            found.append(arrange(mode(context), pictures, live.cache.filmed(frame), settings.wipe))
+            found.append(live.arranged(mode(context), pictures, live.cache.filmed(frame), settings.wipe))
     return [each for each in found if each is not None]

@@ -20,6 +20,8 @@ _TEXT_SIZE = 12
 _MARGIN_PX = 8
 
 _handlers: list[object] = []
+_textures: list[tuple[Placed, object]] = []  # of the pictures that were drawn last
+_MOST_TEXTURES = 4
 _hidden: list[str] = []  # heads whose mesh was visible before
 
 
@@ -31,6 +33,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Draw no more."""
+    _textures.clear()
     while _handlers:
         bpy.types.SpaceView3D.draw_handler_remove(_handlers.pop(), "WINDOW")
 
@@ -99,17 +102,23 @@ def _draw_picture(placed: Placed, matrix: np.ndarray) -> None:
     shader = gpu.shader.from_builtin("IMAGE")
     batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners.tolist(), "texCoord": ((0, 0), (1, 0), (1, 1), (0, 1))})
     gpu.state.blend_set("ALPHA")
-    shader.uniform_sampler("image", _texture(placed.rgba))
+    shader.uniform_sampler("image", _texture(placed))
     batch.draw(shader)
     gpu.state.blend_set("NONE")
 
 
-def _texture(rgba: np.ndarray) -> object:
+def _texture(placed: Placed) -> object:
+    """On the GPU, once: the same picture is drawn at every redraw."""
     import gpu
 
-    height, width = rgba.shape[:2]
-    data = gpu.types.Buffer("FLOAT", rgba.size, np.ascontiguousarray(rgba, np.float32).ravel())
-    return gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
+    for known, texture in _textures:
+        if known is placed:
+            return texture
+    height, width = placed.rgba.shape[:2]
+    data = gpu.types.Buffer("FLOAT", placed.rgba.size, np.ascontiguousarray(placed.rgba, np.float32).ravel())
+    texture = gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
+    _textures[:] = [*_textures[-(_MOST_TEXTURES - 1) :], (placed, texture)]
+    return texture
 
 
 def _words(live: Live, frame: int, mode: Mode, filmed: bool) -> str:

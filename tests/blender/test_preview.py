@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from ticking import tick_until
@@ -73,6 +75,19 @@ def test_a_pose_counts_before_it_is_keyed(bpy, scene, live):
     assert not np.array_equal(before, crop_of(live).array)
 
 
+def test_undo_takes_the_picture_back_without_a_drawing(bpy, scene, live):
+    settle(live)
+    before = crop_of(live).array
+    bpy.ops.ed.undo_push(message="before")
+    open_jaw(bpy, live.frame, 0.3)
+    bpy.ops.ed.undo_push(message="jaw")
+    tick_until(lambda: crop_of(live) is not None)
+    assert not np.array_equal(crop_of(live).array, before)
+    settle(live)
+    bpy.ops.ed.undo()
+    assert np.array_equal(crop_of(live).array, before) and not live.outstanding
+
+
 class Crops:
     """Hears of every face crop that comes."""
 
@@ -109,3 +124,115 @@ def test_scrubbing_a_hundred_frames_leaves_no_queue_and_the_last_one_is_drawn(bp
     # One that was drawn as the last was asked for, and at most one that began before the backend had heard of it.
     assert len(crops.frames) - at_the_end <= 3
     assert at_the_end < 19
+
+
+def states_of(live) -> dict:
+    return dict(live.states())
+
+
+def test_an_edit_makes_only_the_frames_of_its_influence_stale(bpy, scene, live):
+    """Drawn ahead, all of a short range play without the backend; a key then reaches two frames to either side."""
+    from blender_addon.preview.cache import FrameState
+
+    settings = bpy.context.window_manager.dubplate_preview
+    scene.frame_start, scene.frame_end = 1003, 1011
+    settings.ahead = True
+    tick_until(lambda: all(states_of(live)[frame] == FrameState.DRAWN for frame in range(1003, 1012)))
+    settings.ahead = False
+    for frame in range(1003, 1012):
+        scene.frame_set(frame)
+        assert crop_of(live) is not None and live.outstanding == 0, "played from what is kept"
+    scene.frame_set(1003)
+    open_jaw(bpy, 1008, 0.2)
+    tick_until(lambda: not live.rows.pending)
+    stale = [frame for frame, state in live.states() if state == FrameState.STALE]
+    assert stale == [1006, 1007, 1008, 1009, 1010]
+
+
+def test_the_preview_stands_behind_the_head_where_that_is_chosen(bpy, scene, live):
+    settings = bpy.context.window_manager.dubplate_preview
+    settle(live)
+    settings.place = "BACKGROUND"
+    image = bpy.data.images["Dubplate Preview"]
+    assert any(background.image == image for background in scene.camera.data.background_images)
+    pixels = np.zeros(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    pixels = pixels.reshape(image.size[1], image.size[0], 4)[::-1]
+    header, rgb = (found := live.shown(live.frame).best).header, found.array.astype(np.float32)
+    there = pixels[header.y : header.y + rgb.shape[0], header.x : header.x + rgb.shape[1]]
+    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    assert (there[..., 3] == 1).all() and np.abs(there[..., :3] - light).max() < 1e-3
+    assert pixels[0, 0, 3] == 0, "elsewhere the plate is seen"
+    settings.mode = "OFF"
+    assert "Dubplate Preview" not in bpy.data.images
+    assert [background.source for background in scene.camera.data.background_images] == ["MOVIE_CLIP"]
+
+
+def test_keys_flip_and_change_what_is_seen_and_push_no_undo(bpy, scene, live):
+    from blender_addon.preview import lives
+
+    settings = bpy.context.window_manager.dubplate_preview
+    assert len(lives.placed(bpy.context, live.frame)) == 1
+    bpy.ops.dubplate.preview_flip()
+    assert lives.placed(bpy.context, live.frame) == [] and settings.filmed
+    bpy.ops.dubplate.preview_flip()
+    seen = []
+    for _ in range(4):
+        bpy.ops.dubplate.preview_next()
+        seen.append(settings.mode)
+    assert seen == ["WIPE", "SIDE", "DIFFERENCE", "DUBBED"]
+    for name in ("toggle", "flip", "next", "clear"):
+        assert "UNDO" not in getattr(getattr(bpy.types, f"DUBPLATE_OT_preview_{name}"), "bl_options", ())
+
+
+def test_what_cannot_be_drawn_is_said_with_its_frame(bpy, scene, live, assets):
+    from blender_addon import monitor
+    from blender_addon.preview.cache import FrameState
+
+    settle(live)
+    weights = assets / "untaught.dubactor" / "generator.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    try:
+        scene.frame_set(1015)
+        deadline_s = time.monotonic() + 60
+        while states_of(live)[1015] != FrameState.FAILED:
+            assert time.monotonic() < deadline_s
+            monitor._tick()
+            time.sleep(0.01)
+    finally:
+        weights.write_bytes(content)
+    assert "weights cannot be read" in live.error.message
+    assert bpy.ops.dubplate.preview_clear() == {"FINISHED"}
+    tick_until(lambda: crop_of(live) is not None)
+
+
+def test_a_backend_of_our_own_that_is_killed_is_started_again_and_the_preview_goes_on(
+    bpy, scene, assets, backend_python, tmp_path, monkeypatch
+):
+    """What was drawn is still there; what is asked for next is drawn by the next backend."""
+    from blender_addon import monitor, request
+    from blender_addon.preview import lives
+
+    monkeypatch.setattr(request, "preference", lambda _context, name: backend_python if name == "python" else "")
+    scene.dubplate.connection, scene.dubplate.output = "", str(tmp_path)
+    bpy.context.window_manager.dubplate_preview.mode = "DUBBED"
+    live = lives.live_of(bpy.context)
+    tick_until(lambda: crop_of(live) is not None)
+    first, before = monitor.session()._backend.process, crop_of(live).array
+    first.kill()
+    first.wait()
+    said = ""
+    deadline_s = time.monotonic() + 120
+    while not said or monitor.session().hello is None:
+        assert time.monotonic() < deadline_s
+        monitor._tick()
+        said = said or monitor.status().error
+        if said and monitor.session().hello is None:
+            assert monitor.status().fix == "dubplate.connect"
+        time.sleep(0.02)
+    assert "broke" in said and not monitor.status().error, "said, and over once it is back"
+    assert monitor.session()._backend.process.pid != first.pid
+    assert np.array_equal(crop_of(live).array, before)
+    open_jaw(bpy, scene.frame_current, 0.2)
+    tick_until(lambda: crop_of(live) is not None)
