@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dragging a point of the lips, as a tool of the viewport and for scripts."""
+"""Dragging a point of the lips, as a tool of the viewport and for scripts; keys of the controls."""
 
 import bpy
 import numpy as np
-from bpy.props import FloatVectorProperty, IntProperty
+from bpy.props import FloatVectorProperty, IntProperty, StringProperty
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
@@ -11,7 +11,10 @@ from dubplate_shared.errors import DubplateError, InvalidInput
 from dubplate_shared.landmarks import LIPS, LOWER_OUTER_LIP
 
 from .. import monitor
+from ..curves import animation, channels
+from ..layers import stack
 from ..operators import attempt
+from ..rig.controls import ControlMatrix
 from ..scene.shot_link import find_head, heads
 from .drag import LipDrag
 from .grab import Solution
@@ -114,4 +117,33 @@ class DUBPLATE_OT_drag_lip(bpy.types.Operator):
         return solution
 
 
-CLASSES = (DUBPLATE_OT_drag_lip,)
+class DUBPLATE_OT_key_control(bpy.types.Operator):
+    """Key the control as it is on this frame, or take its key away"""
+
+    bl_idname = "dubplate.key_control"
+    bl_label = "Key Control"
+    bl_options = frozenset({"REGISTER", "UNDO"})
+
+    control: StringProperty(name="Control", description="Its name, such as smile_L")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(heads(context.scene))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return attempt(self, lambda: self._key(context))
+
+    def _key(self, context: bpy.types.Context) -> None:
+        head, frame = find_head(context), context.scene.frame_current
+        if self.control not in ControlMatrix.of(head).names:
+            raise InvalidInput(f"{head.name} has no control {self.control!r}.", hint="Take one of the Controls panel.")
+        channel = channels.control(self.control)
+        curve = animation.fcurves(head).get(channel[:2])
+        stack.ensure_offsets(head)
+        if curve is not None and animation.has_key(curve, frame):
+            head.keyframe_delete(channel.path, index=channel.index, frame=frame)
+        else:
+            head.keyframe_insert(channel.path, index=channel.index, frame=frame, group=channel.group)
+
+
+CLASSES = (DUBPLATE_OT_drag_lip, DUBPLATE_OT_key_control)

@@ -8,9 +8,11 @@ import bpy
 from dubplate_shared.controls import CONTROLS
 from dubplate_shared.errors import DubplateError
 
+from ..curves import animation, channels
 from ..rig.armature import EXPRESSION_COUNT, expression_path
-from ..rig.controls import VALUE_AXIS, ControlMatrix, handle_name
+from ..rig.controls import ControlMatrix, handle_name
 from ..scene.shot_link import find_head, heads
+from .operators import DUBPLATE_OT_key_control
 
 _JAW_AXES = ("Open", "Side", "Twist")
 _COMPONENTS_A_BLOCK = 10
@@ -46,12 +48,12 @@ class DUBPLATE_PT_controls(bpy.types.Panel):
         column = layout.column(align=True)
         for axis, label in enumerate(_JAW_AXES):
             column.prop(head.pose.bones["jaw"], "rotation_euler", index=axis, text=label)
-        _draw_controls(layout, head)
+        _draw_controls(layout, head, context.scene.frame_current)
 
 
-def _draw_controls(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
-    layout.use_property_decorate = False
-    names = ControlMatrix.of(head).names
+def _draw_controls(layout: bpy.types.UILayout, head: bpy.types.Object, frame: int) -> None:
+    layout.use_property_decorate = False  # Blender's own marks belong to the location: those here do as they do
+    names, curves = ControlMatrix.of(head).names, animation.fcurves(head)
     group = ""
     for control in CONTROLS:
         if control.name in names:
@@ -59,10 +61,16 @@ def _draw_controls(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
                 group = control.group
                 layout.label(text=group)
                 column = layout.column(align=True)
-            bone = head.pose.bones[handle_name(control.name)]
             row = column.row(align=True)
-            row.prop(bone, "dubplate_value", text=control.label, slider=True)
-            row.prop_decorator(bone, "location", index=VALUE_AXIS)
+            row.prop(head.pose.bones[handle_name(control.name)], "dubplate_value", text=control.label, slider=True)
+            icon = _mark(curves.get(channels.control(control.name)[:2]), frame)
+            row.operator(DUBPLATE_OT_key_control.bl_idname, text="", icon=icon, emboss=False).control = control.name
+
+
+def _mark(curve: bpy.types.FCurve | None, frame: int) -> str:
+    if curve is None:
+        return "DECORATE"
+    return "DECORATE_KEYFRAME" if animation.has_key(curve, frame) else "DECORATE_ANIMATE"
 
 
 class DUBPLATE_PT_expression(bpy.types.Panel):

@@ -188,6 +188,11 @@ def values_on(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
     return np.array([fcurve.evaluate(frame) for frame in frames], np.float32)
 
 
+def has_key(fcurve: bpy.types.FCurve, frame: float) -> bool:
+    """Whether a key stands on `frame`."""
+    return bool((_read(fcurve.keyframe_points, "co")[:, 0] == frame).any())
+
+
 def are_driven(datablock: bpy.types.ID, paths: Iterable[str]) -> bool:
     """Whether a driver decides one of `paths`."""
     animation = datablock.animation_data

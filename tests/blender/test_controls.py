@@ -69,6 +69,10 @@ def test_a_slider_is_its_handle_and_keys_it_where_keys_are_set_automatically(bpy
     bone.dubplate_value = 0.4
     assert bone.location.y == pytest.approx(0.4) and bone.dubplate_value == pytest.approx(0.4)
     assert not animation.fcurves(armature)
+    for keys in ([(1001.0, pytest.approx(0.4))], []):  # set, and taken away again
+        assert bpy.ops.dubplate.key_control(control="smile_L") == {"FINISHED"}
+        curve = animation.fcurves(armature).get(control("smile_L")[:2])
+        assert [tuple(key.co) for key in (curve.keyframe_points if curve else ())] == keys
     scene.tool_settings.use_keyframe_insert_auto = True
     scene.frame_set(1010)
     bone.dubplate_value = 0.7

@@ -279,6 +279,7 @@ STEPS = [
     ("flip_takes", {}),
     ("patch_range", {"take": "tracked", "first": 1010, "last": 1015, "fade": 3, "keep_offsets": False}),
     ("remove_patch", {"patch": "Patch: french 1030-1035"}),
+    ("key_control", {"control": "pucker"}),
     ("drag_lip", {"landmark": 17, "move": (0.0, -1.0, 0.0)}),
     ("bake_down", {}),
 ]
