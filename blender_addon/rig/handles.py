@@ -83,7 +83,7 @@ def add_handle_bones(bones: bpy.types.ArmatureEditBones, rig: Rig, carriers: Map
             bone = bones.new(name)
             bone.head = Vector(start.tolist())
             bone.tail = bone.head + Vector((along * _BONE_LENGTH).tolist())
-            bone.align_roll((0.0, 0.0, 1.0))  # Z out of the face on both sides, so that a pose can be pasted flipped
+            bone.align_roll((0.0, 0.0, 1.0))  # Z out of the face, as its mark and text
             bone.parent = bones[above]
             above = name
 

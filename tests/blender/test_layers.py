@@ -218,15 +218,15 @@ def test_curves_outside_an_edit_keep_their_shape(bpy, head):
     assert {key.interpolation for key in curve.keyframe_points} == {"BEZIER"}
     times = np.arange(995.0, 1045.0, 0.25)
     before = animation.values_on(curve, times)
-    add_offsets(head, range(1012, 1021), {smile: np.full(9, 0.5)})
-    after = animation.values_on(curve, times)
-    inside = (times >= 1012) & (times <= 1020) & (times % 1 == 0)
-    assert np.abs(after - before - 0.5)[inside].max() < 1e-6
-    assert np.abs(after - before)[(times <= 1011) | (times >= 1021)].max() < 1e-5
-    key_offset(head, 1005, {smile: 0.3}, 6)
+    key_offset(head, 1012, {smile: 0.3}, 6)
     keyed = animation.values_on(curve, times)
-    assert (keyed - after)[times == 1005] == pytest.approx(0.3, abs=1e-6)
-    assert np.abs(keyed - after)[(times <= 1003) | (times >= 1009)].max() < 1e-5  # keys of others are not passed
+    assert (keyed - before)[times == 1012] == pytest.approx(0.3, abs=1e-6)
+    assert np.abs(keyed - before)[(times <= 1009) | (times >= 1016)].max() < 1e-5  # keys of others are not passed
+    add_offsets(head, range(1019, 1030), {smile: np.full(11, 0.5)})
+    after = animation.values_on(curve, times)
+    inside = (times >= 1019) & (times <= 1029) & (times % 1 == 0)
+    assert np.abs(after - keyed - 0.5)[inside].max() < 1e-6
+    assert np.abs(after - keyed)[(times <= 1018) | (times >= 1030)].max() < 1e-5
 
 
 @pytest.mark.parametrize("influence", [1.0, 0.3, 0.0])
@@ -279,7 +279,7 @@ STEPS = [
     ("flip_takes", {}),
     ("patch_range", {"take": "tracked", "first": 1010, "last": 1015, "fade": 3, "keep_offsets": False}),
     ("remove_patch", {"patch": "Patch: french 1030-1035"}),
-    ("key_control", {"control": "pucker"}),
+    ("key_control", {"control": "smile_L"}),
     ("drag_lip", {"landmark": 17, "move": (0.0, -1.0, 0.0)}),
     ("bake_down", {}),
 ]
