@@ -56,7 +56,7 @@ _NAMES: Mapping[Any, str] = types.MappingProxyType({np.dtype(name).newbyteorder(
 _KINDS: Mapping[str, Any] = types.MappingProxyType({name: kind for kind, name in _NAMES.items()})
 
 
-_TEXTS = ("type", "id", "session", "version")  # of a header, in the order of Envelope's fields
+_TEXTS = ("type", "id", "session", "version")  # of a header
 
 
 class ProtocolError(DubplateError):
@@ -128,16 +128,14 @@ def unpack(parts: Sequence[Any]) -> Envelope:
         raise ProtocolError("The message is empty.")
     _check_total(parts)
     header = _read_header(memoryview(parts[0]).cast("B"))
-    texts: list[Any] = [header.get(name) for name in _TEXTS]
-    for name, text in zip(_TEXTS, texts, strict=True):
-        if type(text) is not str:
+    for name in _TEXTS:
+        if type(header.get(name)) is not str:
             raise ProtocolError(f"The header's {name!r} must be text.")
     body = header.get("body", {})
     if not isinstance(body, dict):
         raise ProtocolError("The header's 'body' must be a map.")
     arrays = _read_arrays(header.get("arrays", []), parts[1:])
-    kind, id, session, version = texts
-    return Envelope(kind, id, session, version, body, arrays)
+    return Envelope(header["type"], header["id"], header["session"], header["version"], body, arrays)
 
 
 def _check_total(parts: Sequence[Any], *, hint: str = "") -> None:
@@ -210,13 +208,14 @@ def _read_header(data: memoryview) -> dict[str, Any]:
 def _check_depth(value: dict[str, Any]) -> None:
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for outer in level:
-            values = outer.values() if type(outer) is dict else outer
-            below += [inner for inner in values if type(inner) is dict or type(inner) is list]
-        if not below:
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
             return
-        level = below
     raise ProtocolError(f"The header is nested deeper than {MAX_DEPTH} levels.")
 
 
@@ -237,13 +236,13 @@ def _read_arrays(described: Any, buffers: Sequence[Any]) -> dict[str, Array]:
 def _read_array(description: Any, data: memoryview) -> tuple[str, Array]:
     if not isinstance(description, dict):
         raise ProtocolError("An array's description must be a map.")
-    name, dtype, shape = (description.get(key) for key in ("name", "dtype", "shape"))
+    name, dtype, shape = description.get("name"), description.get("dtype"), description.get("shape")
     if not isinstance(name, str):
         raise ProtocolError("An array's name must be text.")
     kind = _KINDS.get(dtype) if isinstance(dtype, str) else None
     if kind is None:
         raise ProtocolError(f"Array {name[:40]!r} has dtype {str(dtype)[:40]!r}; the wire carries {', '.join(DTYPES)}.")
-    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(_is_size(size) for size in shape):
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(map(_is_size, shape)):
         raise ProtocolError(f"Array {name[:40]!r} must have a shape of at most {MAX_DIMENSIONS} sizes.")
     if math.prod(shape) * kind.itemsize != data.nbytes or data.nbytes > MAX_BUFFER_BYTES:
         raise ProtocolError(f"Array {name[:40]!r} of shape {shape} and {dtype} does not fit its {data.nbytes} bytes.")

@@ -7,20 +7,27 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from statistics import quantiles
 
+import numpy as np
 import pytest
 
 from blender_addon.connection.client import Client
 from dubplate_shared.errors import BackendLost, BackendUnreachable
-from dubplate_shared.messages import JobFrame, JobState
+from dubplate_shared.messages import JobFrame, JobState, Outcome, PreviewOver
+from dubplate_shared.shot import Shot
+from dubplate_shared.tiles import Pixels
 from faults.history import History, plates
 from faults.nursery import Nursery
 from faults.proxy import Network
 
 REPOSITORY = Path(__file__).parents[2]
 NOTICED_S = 3.0
+PREVIEWS, ROUNDS = 100, 10  # in each, alone and beside the flood
+FLOOD_INTERVAL_MS = 5
 WORK = {
     "shot": "small.dubshot", "actor": "small.dubactor", "frames": "1001-1012", "output": "a", "key": "once",
     "settings": {"preview": False, "background_test": False},
@@ -118,3 +125,58 @@ def test_a_client_that_floods_the_queue_does_not_keep_another_from_its_turn(
         for each in flood:
             flooding.cancel(each)
     backend.terminate()
+
+
+def test_a_client_that_floods_with_previews_leaves_another_its_p99_under_twice_its_own(
+    full: None, nursery: Nursery, studio: Path, tmp_path: Path
+) -> None:
+    backend = nursery.start(studio, tmp_path / "plates").wait()
+    shot = Shot.load(studio / "small.dubshot")
+    curves = {"expression": np.asarray(shot.track.expression), "jaw": np.asarray(shot.track.jaw)}
+    work = {"shot": WORK["shot"], "actor": WORK["actor"], "take": "edit", **curves}
+    flooding = threading.Event()
+    ending = threading.Event()
+    flooded = [0, 0]  # asked for, drawn
+
+    def flood() -> None:
+        with Client.connect(backend.connection_file) as client:
+            while not ending.is_set():
+                if flooding.is_set():
+                    flooded[0] = client.preview(**work, frame=1001 + flooded[0] % 20)
+                events = client.poll(FLOOD_INTERVAL_MS)
+                flooded[1] += sum(isinstance(event, Pixels) for event in events)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    took_s: dict[bool, list[float]] = {False: [], True: []}
+    try:
+        with Client.connect(backend.connection_file) as client:
+            waited_s(client, client.preview(**work, frame=1001))  # what is loaded once
+            for number in range(2 * ROUNDS):  # in turns, so that other work on the machine meets both alike
+                beside = bool(number % 2)
+                (flooding.set if beside else flooding.clear)()
+                waited_s(client, client.preview(**work, frame=1001))
+                for index in range(PREVIEWS // ROUNDS):
+                    took_s[beside].append(waited_s(client, client.preview(**work, frame=1001 + index % 20)))
+    finally:
+        ending.set()
+        thread.join()
+    alone, beside = (quantiles(took_s[key], n=100, method="inclusive") for key in (False, True))
+    print(
+        f"preview alone: median {1e3 * alone[49]:.0f} ms, p99 {1e3 * alone[98]:.0f} ms; beside a client that asks for"
+        f" {flooded[0]} and is shown {flooded[1]}: median {1e3 * beside[49]:.0f} ms, p99 {1e3 * beside[98]:.0f} ms,"
+        f" {beside[98] / alone[98]:.2f} times its own"
+    )
+    assert flooded[1] > 0, "nor does the one who floods starve"
+    assert beside[98] < 2 * alone[98]
+    backend.terminate()
+
+
+def waited_s(client: Client, generation: int) -> float:
+    """Until the preview just asked for has been shown and is over."""
+    started_s = time.monotonic()
+    while True:
+        for event in client.poll(20):
+            if isinstance(event, PreviewOver) and event.generation == generation:
+                assert event.outcome == Outcome.DRAWN
+                return time.monotonic() - started_s
