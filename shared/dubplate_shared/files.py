@@ -14,6 +14,7 @@ import os
 import shutil
 import struct
 import tempfile
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -39,6 +40,9 @@ _BROKEN_ARCHIVE = (
     OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, MemoryError,
     SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+
+
+_UMASK = threading.Lock()  # there is one for all threads, and no call that only reads it
 
 
 @contextmanager
@@ -84,8 +88,9 @@ def _temporary_beside(path: Path) -> Path:
 
 
 def _umask_mode() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK:
+        mask = os.umask(0)
+        os.umask(mask)
     return 0o666 & ~mask
 
 

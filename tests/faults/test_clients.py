@@ -26,7 +26,7 @@ from faults.proxy import Network
 
 REPOSITORY = Path(__file__).parents[2]
 NOTICED_S = 3.0
-PREVIEWS, ROUNDS = 100, 10  # in each, alone and beside the flood
+PREVIEWS, ROUNDS = 60, 6  # in each, alone and beside the flood
 FLOOD_INTERVAL_MS = 5
 WORK = {
     "shot": "small.dubshot", "actor": "small.dubactor", "frames": "1001-1012", "output": "a", "key": "once",

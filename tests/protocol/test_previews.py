@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_backend import Backend, running
+from small_backend import Backend, RawSocket, running
 
 from blender_addon.connection.client import Client
 from blender_addon.connection.line import Line
 from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.server import stream
 from dubplate_backend.server.models import Models
+from dubplate_shared.connection import Connection
 from dubplate_shared.errors import InvalidInput, OutOfMemory
 from dubplate_shared.messages import JobProgress, Outcome, PreviewOver, Stage
+from dubplate_shared.protocol import Envelope, pack
 from dubplate_shared.ring import MEMORY_FOLDER, PREFIX
 from dubplate_shared.shot import Shot
 from dubplate_shared.tiles import Pixels
@@ -211,6 +214,22 @@ def test_news_of_jobs_comes_while_previews_do(client):
                 steps += isinstance(event, JobProgress) and event.job == job
         done = client.show(job).state == "finished"
     assert shown and steps
+
+
+def test_a_client_that_asks_and_takes_nothing_loses_its_stream(backend, monkeypatch):
+    monkeypatch.setattr(stream, "MOST_WAITING", 100)
+    raw = RawSocket(Connection.read(backend.connection_file), "bulk")
+    raw.ask("bulk.open", body={"credit": 1})
+    answer = raw.ask("preview.draw", body={"generation": 1, **WORK, "frame": 1001})
+    while answer.type != "picture.tile":  # of one byte, after which it has no credit
+        answer = raw.answer(60_000)
+    for generation in range(2, 1000):
+        body = {"generation": generation, **WORK, "frame": 5000}
+        raw.send([bytes(part) for part in pack(Envelope("preview.draw", "7", raw.connection.session, body=body))])
+        if raw.socket.poll(5) and (answer := raw.answer()).type == "error":
+            break
+    assert "bulk.open" in answer.body["error"]["hint"]
+    raw.close()
 
 
 def test_no_memory_stays_when_clients_and_backend_are_gone(tmp_path, models, studio):

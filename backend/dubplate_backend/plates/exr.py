@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,10 +20,10 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
+from dubplate_backend.plates.abandoned import abandoned
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.files import atomic_path
 
-ABANDONED_AFTER_S = 600.0  # a plate of 8K takes seconds
 PIXEL_HASH = "dubplate:pixelHash"
 TIME_CODE_FIELDS = 18  # hours, minutes, seconds, frame, six flags, eight binary groups (SMPTE 12M)
 
@@ -129,19 +128,10 @@ def write_exr(path: Path | str, parts: Sequence[ExrPart], windows: Windows, attr
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed writers have left in a folder: nobody takes so long over a file.
-
-    The time is the folder's own, by a file made there: this machine's clock may differ from a file server's.
-    """
-    left = list(folder.glob(".*.part.exr"))
-    if not left:
-        return
-    with suppress(OSError):  # another writer's clean-up or rename, or a full disk
-        with tempfile.TemporaryFile(dir=folder) as now:
-            now_s = os.fstat(now.fileno()).st_mtime
-        for path in left:
-            if now_s - path.stat().st_mtime > ABANDONED_AFTER_S:
-                path.unlink()
+    """Remove what killed writers have left in a folder."""
+    for path in abandoned(folder, ".*.part.exr"):
+        with suppress(OSError):  # another's clean-up or rename
+            path.unlink()
 
 
 def read_exr(path: Path | str) -> Exr:

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from dubplate_backend.plates.abandoned import abandoned
 from dubplate_backend.plates.manifest import FrameRecord, FrameStatus
 from dubplate_shared.errors import DubplateError, InvalidInput
 from dubplate_shared.files import atomic_path, read_json, sha256_file, write_json
@@ -123,6 +124,11 @@ class PlateStore:
             full = self._measured() > self.limit_bytes
         if full:
             self.trim(int(self.limit_bytes * ROOM_AFTER_TRIM))
+
+    def remove_abandoned(self) -> None:
+        """Remove what killed backends have left half added or half removed."""
+        for path in abandoned(self.folder, ".*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def entries(self) -> Iterator[Stored]:
         """All that are whole enough to be read, in no order."""

@@ -126,6 +126,9 @@ class Bulk(threading.Thread):
                 stream.put(item, array)
             else:
                 stream.end(item)
+            if stream.overfull:
+                log.info("a client asks for previews and takes none: its stream is closed")
+                self._forget(route)
 
     def _probe(self) -> None:
         now_s = time.monotonic()

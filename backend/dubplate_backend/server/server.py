@@ -96,9 +96,9 @@ class Server:
         self._events = Events(self._context, session=session)
         self._event_log = EventLog(self._events)
         self.previews = Previews(PreviewWork(assets, models))
-        store = PlateStore(assets.state_folder / "plates", cache_bytes)
+        self._store = PlateStore(assets.state_folder / "plates", cache_bytes)
         self.jobs = Jobs(
-            partial(prepare, assets=assets, models=models, store=store),
+            partial(prepare, assets=assets, models=models, store=self._store),
             self._events.publish,
             journal,
             go_on=go_on,
@@ -148,6 +148,7 @@ class Server:
             ) from error
         log.addHandler(self._event_log)
         remove_abandoned_rings()
+        self._store.remove_abandoned()
         self._admission.start()
         self._intake.start()
         self.jobs.start()

@@ -18,6 +18,7 @@ from dubplate_shared.tiles import TILE_BYTES, tiles_of
 
 Array = npt.NDArray[Any]
 RING_PICTURES = 3  # that a ring holds at least if they are to lie in it whole: shown, come, and on its way
+MOST_WAITING = 1024  # pictures and endings that nobody takes
 Send = Callable[[Message], bool]  # False where the client takes nothing more just now
 
 
@@ -52,6 +53,11 @@ class Stream:
     def idle(self) -> bool:
         """Whether nothing waits to go out."""
         return self._unsent is None and not self._waiting
+
+    @property
+    def overfull(self) -> bool:
+        """Whether so much waits that nobody can be there to take it."""
+        return len(self._waiting) > MOST_WAITING
 
     def put(self, header: Picture, array: Array) -> None:
         """Add a picture; its number is given here. array: not to be changed any more."""
