@@ -48,9 +48,7 @@ def test_an_hour_of_scrubbing_and_rendering_leaves_memory_and_descriptors_as_the
                         handles.append(open_handles(backend))
                     if now_s - told_s > TELL_INTERVAL_S:
                         told_s = now_s
-                        print(
-                            f"{(now_s - began_s) / 60:.0f} minutes: {use}; {memory[-1] / 1e6:.0f} MB, {handles[-1]} open"
-                        )
+                        print(f"{now_s - began_s:.0f} s: {use}; {memory[-1] / 1e6:.0f} MB, {handles[-1]} open")
         except (BackendLost, BackendUnreachable):  # on a machine that has no time for it; it is the same backend still
             assert backend.alive
             use.lines_lost += 1

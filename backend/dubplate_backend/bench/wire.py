@@ -10,7 +10,6 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -23,26 +22,19 @@ import zmq
 
 from dubplate_backend.bench.figure import Figure, least_seconds
 from dubplate_backend.bench.stage import Stage
-from dubplate_backend.bench.wire_peers import PICTURE_SHAPE, SESSION, picture
-from dubplate_shared.connection import USER
-from dubplate_shared.messages import BulkCredit, BulkOpen, BulkOpened, Message, Ping, Pong, PreviewDraw
-from dubplate_shared.messages import Picture as PictureHeader
-from dubplate_shared.messages import PictureTile as Tile
-from dubplate_shared.protocol import SOCKET_OPTIONS, Envelope, pack, unpack
-from dubplate_shared.ring import Ring
-from dubplate_shared.tiles import TILE_BYTES, Assembly
+from dubplate_backend.bench.wire_peers import BYTES, GIGA, SESSION, picture
+from dubplate_backend.bench.wire_receiver import Receiver, dealer, token_options
+from dubplate_shared.messages import Ping, Pong
+from dubplate_shared.protocol import Envelope, pack, unpack
+from dubplate_shared.tiles import TILE_BYTES
 from dubplate_shared.validation import from_envelope, to_envelope
 
-BYTES = int(np.prod(PICTURE_SHAPE)) * 2
-GIGA = 1e9
-CREDIT_BYTES = 64 * 1024 * 1024  # as Blender's client grants
-RETURNED_SHARE = 4  # and gives back
 RING_BYTES = 256 * 1024 * 1024  # three pictures and some
 OF_BARE = "of a bare PUSH/PULL (goal: 0.9)"
 PICTURES = 6  # a round
 ROUNDS = 5
 PINGS = 400
-RECEIVE_TIMEOUT_MS = 30_000
+PING_PAUSE_S = 0.002
 PING_LIMIT_MS = 20.0
 KEYFRAMES = (250, 120)
 TAKES = 600  # 72 MB: more than any cache
@@ -101,12 +93,7 @@ def _streamed(*, ring_bytes: int = 0, keys: _Keys | None = None) -> Iterator[Cal
     """Dubplate's own way: ring or tiles, credit, headers and all."""
     secret = keys.server_secret if keys else ""
     with _peer("stream", ring_bytes=ring_bytes, server_secret=secret) as told, _context() as context:
-        dealer = context.socket(zmq.DEALER)
-        for name, value in SOCKET_OPTIONS.items():
-            dealer.setsockopt(getattr(zmq, name), value)
-        _unlock(dealer, keys)
-        dealer.connect(told["endpoint"])
-        yield _Receiver(dealer, ring_bytes).next
+        yield Receiver(dealer(context, told["endpoint"], keys.options if keys else {}), ring_bytes).next
 
 
 @contextmanager
@@ -116,7 +103,8 @@ def _pushed(keys: _Keys | None = None) -> Iterator[Callable[[], object]]:
     with _peer("push", tile_bytes=TILE_BYTES, server_secret=secret) as told, _context() as context:
         pull = context.socket(zmq.PULL)
         pull.setsockopt(zmq.RCVHWM, 8)
-        _unlock(pull, keys)
+        for name, value in (keys.options if keys else {}).items():
+            pull.setsockopt(getattr(zmq, name), value)
         pull.connect(told["endpoint"])
         target = np.empty(BYTES, np.uint8)
 
@@ -159,88 +147,31 @@ def _called() -> Iterator[Callable[[], object]]:
             yield one
 
 
-class _Receiver:
-    """A client's end of the bulk socket."""
-
-    def __init__(self, dealer: zmq.Socket[bytes], ring_bytes: int = 0) -> None:
-        self._dealer = dealer
-        dealer.setsockopt(zmq.RCVTIMEO, RECEIVE_TIMEOUT_MS)
-        self.send(BulkOpen(CREDIT_BYTES, ring_bytes))
-        opened = self.receive()
-        assert isinstance(opened, BulkOpened)
-        self._granted, self._taken = opened.credit, 0
-        self._assembly = Assembly(Ring.attach(opened.ring, opened.ring_bytes) if opened.ring else None)
-
-    def send(self, message: Message) -> None:
-        self._dealer.send_multipart(pack(to_envelope(message, session=SESSION)), copy=False)
-
-    def receive(self) -> Message:
-        return from_envelope(unpack(self._dealer.recv_multipart(copy=False)))
-
-    def next(self) -> None:
-        """Take in one picture."""
-        while True:
-            message = self.receive()
-            if isinstance(message, PictureHeader):
-                self._assembly.begin(message)
-            elif isinstance(message, Tile):
-                whole = self._assembly.add(message)
-                self._taken += self._assembly.credit()
-                if self._taken * RETURNED_SHARE >= self._granted:
-                    self.send(BulkCredit(self._taken))
-                    self._taken = 0
-                if whole is not None:
-                    return
-
-
 # --- pings and keyframes -----------------------------------------------------------------------------------------
 
 
 def _pings(stage: Stage) -> Iterator[Figure]:
-    """How long a ping takes while large pictures come over the bulk socket as fast as they can."""
+    """How long a ping takes while another process takes large pictures over the bulk socket as fast as they come."""
     with _peer("server") as told, _context() as context:
-
-        def dealer(name: str) -> zmq.Socket[bytes]:
-            opened = context.socket(zmq.DEALER)
-            for option, value in SOCKET_OPTIONS.items():
-                opened.setsockopt(getattr(zmq, option), value)
-            opened.setsockopt(zmq.PLAIN_USERNAME, USER.encode())
-            opened.setsockopt(zmq.PLAIN_PASSWORD, told["token"].encode())
-            opened.connect(told["endpoints"][name])
-            return opened
-
-        control = dealer("control")
+        control = dealer(context, told["endpoints"]["control"], token_options(told["token"]))
 
         def ping() -> float:
             start = time.perf_counter()
             control.send_multipart(pack(to_envelope(Ping(), id="p", session=SESSION)))
             answer = from_envelope(unpack(control.recv_multipart()))
             assert isinstance(answer, Pong)
-            time.sleep(0.002)
-            return 1e3 * (time.perf_counter() - start - 0.002)
+            took_s = time.perf_counter() - start
+            time.sleep(PING_PAUSE_S)
+            return 1e3 * took_s
 
         alone = [ping() for _ in range(PINGS // 4)]
-        receiver = _Receiver(dealer("bulk"))
-        ending, taken = threading.Event(), [0]
-
-        def take() -> None:
-            while not ending.is_set():
-                taken[0] += 1
-                receiver.send(PreviewDraw(taken[0], "shot", "actor", 1))
-                receiver.next()
-
-        taking = threading.Thread(target=take)
-        taking.start()
-        start = time.perf_counter()
-        loaded = [ping() for _ in range(PINGS // 4 if stage.quick else PINGS)]
-        rate = taken[0] * BYTES / (time.perf_counter() - start) / GIGA
-        ending.set()
-        taking.join()
+        with _peer("take", endpoint=told["endpoints"]["bulk"], token=told["token"]) as taking:
+            loaded = [ping() for _ in range(PINGS // 4 if stage.quick else PINGS)]
         yield Figure("wire.ping.alone.median", median(alone), "ms")
         yield Figure("wire.ping.loaded.median", median(loaded), "ms")
         p99 = quantiles(loaded, n=100)[-1]
         yield Figure("wire.ping.loaded.p99", p99, "ms", p99 / PING_LIMIT_MS, "of the limit, 20 ms")
-        yield Figure("wire.ping.load", rate, "GB/s")
+        yield Figure("wire.ping.load", taking["gigabytes_s"], "GB/s")
 
 
 def _keyframes() -> Iterator[Figure]:
@@ -265,19 +196,12 @@ def _keyframes() -> Iterator[Figure]:
 
 
 class _Keys:
-    """Of both sides, for this run."""
+    """Of both sides, for this run.  options: of the client's sockets."""
 
     def __init__(self) -> None:
         (public, secret), (own_public, own_secret) = zmq.curve_keypair(), zmq.curve_keypair()
-        self.server_public, self.server_secret = public, secret.decode()
-        self.public, self.secret = own_public, own_secret
-
-
-def _unlock(socket: zmq.Socket[bytes], keys: _Keys | None) -> None:
-    if keys is not None:
-        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server_public)
-        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self.server_secret = secret.decode()
+        self.options = {"CURVE_SERVERKEY": public, "CURVE_PUBLICKEY": own_public, "CURVE_SECRETKEY": own_secret}
 
 
 @contextmanager

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import sys
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
+from dubplate_backend.bench.wire_receiver import SESSION, Receiver, dealer, token_options
 from dubplate_backend.server.admission import Admission, Door
 from dubplate_backend.server.answering import Answering, Caller, answer_waiting
 from dubplate_backend.server.bulk import Bulk
@@ -45,8 +47,10 @@ from dubplate_shared.ring import Ring
 from dubplate_shared.tiles import tiles_of
 from dubplate_shared.validation import to_envelope
 
-SESSION = "bench"
 PICTURE_SHAPE = (2160, 3840, 4)  # UHD RGBA of half floats: 66 MB
+BYTES = int(np.prod(PICTURE_SHAPE)) * 2
+GIGA = 1e9
+LOOK_S = 1.0  # over which a load is measured
 
 Array = npt.NDArray[Any]
 
@@ -60,7 +64,10 @@ def picture() -> Array:
 
 def main(arguments: list[str]) -> None:
     way, parameters = arguments[0], json.loads(arguments[1])
-    {"stream": send_stream, "push": send_push, "raw": send_raw, "server": serve, "grpc": serve_grpc}[way](**parameters)
+    ways = {
+        "stream": send_stream, "push": send_push, "raw": send_raw, "server": serve, "take": take, "grpc": serve_grpc,
+    }  # fmt: skip
+    ways[way](**parameters)
 
 
 def tell(**facts: object) -> None:
@@ -164,6 +171,20 @@ def serve() -> None:
     Bulk(context, sockets.bulk, session=SESSION, previews=previews).start()
     tell(endpoints=sockets.endpoints, token="token")
     threading.Event().wait()
+
+
+def take(*, endpoint: str, token: str) -> None:
+    """A client that asks a server for one large picture after the other."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    receiver = Receiver(dealer(context, endpoint, token_options(token)))
+    started_s, told = time.perf_counter(), False
+    for number in itertools.count(1):
+        receiver.send(PreviewDraw(number, "shot", "actor", 1))
+        receiver.next()
+        passed_s = time.perf_counter() - started_s
+        if not told and passed_s > LOOK_S:
+            told = True
+            tell(gigabytes_s=number * BYTES / passed_s / GIGA)
 
 
 def serve_grpc() -> None:

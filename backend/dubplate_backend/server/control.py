@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import zmq
@@ -11,6 +12,10 @@ from dubplate_backend.server.answering import POLL_MS, Answering, answer_waiting
 from dubplate_backend.server.connection import Sockets
 from dubplate_backend.server.events import Events
 from dubplate_shared.messages import Welcome
+
+# How long a thread may hold the interpreter that another waits for: Python's own 5 ms, times the threads that compute,
+# are what a ping would wait.
+SWITCH_S = 0.001
 
 
 class Control(threading.Thread):
@@ -33,6 +38,7 @@ class Control(threading.Thread):
         self.join()
 
     def run(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         poller = zmq.Poller()
         for socket in (self._sockets.control, self._sockets.events, self._events.outlet):
             poller.register(socket, zmq.POLLIN)
