@@ -60,11 +60,16 @@ def arrange(mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: fl
         return _wiped(placed, wipe) if mode == Mode.WIPE else placed
     if filmed is None:
         return None
-    before = filmed.array.astype(np.float32)
-    after = _finished(pictures, filmed)
-    if mode == Mode.DIFFERENCE:
-        return _opaque(np.minimum(np.abs(after - before) * DIFFERENCE_GAIN, 1.0), _box(filmed))
-    return _opaque(np.concatenate([before, after], axis=1), _doubled(_box(filmed)))
+    before = _opaque(filmed.array, _box(filmed))
+    after = _finished(pictures, filmed, before.rgba)
+    if mode == Mode.SIDE:
+        return Placed(np.concatenate([before.rgba, after], axis=1), _doubled(before.corners))
+    after -= before.rgba  # in place: these are the milliseconds of a drag
+    np.abs(after, out=after)
+    after *= DIFFERENCE_GAIN
+    np.minimum(after, 1.0, out=after)
+    after[..., 3] = 1.0
+    return Placed(after, before.corners)
 
 
 class Arranged:
@@ -89,46 +94,51 @@ def onto_plate(placed: Placed, width: int, height: int) -> tuple[Array, int, int
     (left, top), (right, bottom) = np.floor(placed.corners.min(axis=0)), np.ceil(placed.corners.max(axis=0))
     columns = np.arange(max(0, int(left)), max(0, min(width, int(right))))
     rows = np.arange(max(0, int(top)), max(0, min(height, int(bottom))))
-    return _sampled(placed, columns, rows), max(0, int(left)), max(0, int(top))
+    return _sampled(placed.rgba, placed.corners, columns, rows), max(0, int(left)), max(0, int(top))
 
 
-def _sampled(placed: Placed, columns: Array, rows: Array) -> Array:
-    """placed's pixels at plate pixels: float32 [rows, columns, 4], transparent outside it."""
-    high, wide = placed.rgba.shape[:2]
-    origin, across, down = placed.corners[0], placed.corners[1], placed.corners[3]
+def _sampled(rgba: Array, corners: Array, columns: Array, rows: Array) -> Array:
+    """A placed picture's pixels at plate pixels: [rows, columns, 4] of its own type, transparent outside it."""
+    high, wide = rgba.shape[:2]
+    origin, across, down = corners[0], corners[1], corners[3]
     to_picture = np.linalg.inv(np.stack([(across - origin) / wide, (down - origin) / high], axis=1))  # (2, 2)
     x, y = columns + 0.5 - origin[0], rows + 0.5 - origin[1]
     if abs(to_picture[0, 1]) + abs(to_picture[1, 0]) < 1e-9:  # upright, as nearly all crops are
         u, v = np.floor(to_picture[0, 0] * x).astype(int), np.floor(to_picture[1, 1] * y).astype(int)
-        found = placed.rgba[np.clip(v, 0, high - 1)][:, np.clip(u, 0, wide - 1)].copy()
+        found = rgba.take(v, axis=0, mode="clip").take(u, axis=1, mode="clip")
         found[(v < 0) | (v >= high)] = 0.0
         found[:, (u < 0) | (u >= wide)] = 0.0
         return found
     u = np.floor(to_picture[0, 0] * x[None, :] + to_picture[0, 1] * y[:, None]).astype(int)
     v = np.floor(to_picture[1, 0] * x[None, :] + to_picture[1, 1] * y[:, None]).astype(int)
-    found = placed.rgba[np.clip(v, 0, high - 1), np.clip(u, 0, wide - 1)]
+    found = rgba[np.clip(v, 0, high - 1), np.clip(u, 0, wide - 1)]
     found[(u < 0) | (u >= wide) | (v < 0) | (v >= high)] = 0.0
     return found
 
 
 def _as_drawn(drawn: Pixels) -> Placed:
     if drawn.header.stage != Stage.CROP:
-        return _opaque(drawn.array.astype(np.float32), _box(drawn))
+        return _opaque(drawn.array, _box(drawn))
     return Placed(drawn.array.astype(np.float32), _crop_corners(drawn))
 
 
-def _finished(pictures: FramePictures, filmed: Pixels) -> Array:
-    """The dub in filmed's pixels: as composited, or the crop laid over it."""
+def _finished(pictures: FramePictures, filmed: Pixels, before: Array) -> Array:
+    """The dub in filmed's pixels, float32 [h, w, 4]: as composited, or the crop laid over it.  before: filmed's so."""
     best = pictures.best
     assert best is not None
     header, (high, wide) = filmed.header, filmed.array.shape[:2]
     if best.header.stage != Stage.CROP:
         left, top = header.x - best.header.x, header.y - best.header.y
-        return best.array[top : top + high, left : left + wide].astype(np.float32)
+        return _opaque(best.array[top : top + high, left : left + wide], _box(filmed)).rgba
     columns, rows = header.x + np.arange(wide), header.y + np.arange(high)
-    over = _sampled(_as_drawn(best), columns, rows)
-    alpha = over[..., 3:]
-    return over[..., :3] * alpha + filmed.array.astype(np.float32) * (1.0 - alpha)
+    over = _sampled(best.array, _crop_corners(best), columns, rows)
+    after = over.astype(np.float32)
+    alpha = after[..., 3:].copy()
+    after -= before
+    after *= alpha
+    after += before
+    after[..., 3] = 1.0
+    return after
 
 
 def _wiped(placed: Placed, wipe: float) -> Placed:

@@ -24,7 +24,7 @@ from .rows import Rows
 
 IDLE_AFTER_S = 0.3  # without a change: then the whole frame is worth its time
 _UNDER_WAY = 2  # of one client's at the backend
-SOON_S, LATER_S, AT_REST_S = 0.01, 0.05, 0.5  # until the next look: a picture is on its way, something is due, nothing
+SOON_S, LATER_S, AT_REST_S = 0.005, 0.05, 0.5  # until the next look: a picture is on its way, something is due, nothing
 
 
 @dataclass(frozen=True)

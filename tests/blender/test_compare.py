@@ -84,7 +84,15 @@ def test_side_by_side_shows_what_was_filmed_and_then_the_dub(bpy, filmed):
     assert np.array_equal(placed.rgba[:, :SIZE, :3], filmed.array.astype(np.float32))
     assert np.array_equal(placed.rgba[:, SIZE:, :3], finished.array.astype(np.float32))
     assert np.allclose(placed.corners.mean(axis=0), np.array(BOX) + SIZE / 2)
+    assert (placed.rgba[..., 3] == 1).all()
     assert arranged("SIDE", finished, None) is None, "what was filmed has not come yet"
+
+
+def test_side_by_side_lays_a_crop_that_is_not_finished_over_what_was_filmed(bpy, crop, filmed):
+    placed = arranged("SIDE", crop, filmed)
+    assert np.allclose(placed.rgba[:, SIZE:-1, :3], crop.array[:, :-1, :3].astype(np.float32), atol=1e-6)
+    assert np.array_equal(placed.rgba[:, -1, :3], filmed.array[:, -1].astype(np.float32))
+    assert (placed.rgba[..., 3] == 1).all()
 
 
 def test_old_pictures_make_room_for_new_ones(bpy, crop):
