@@ -39,8 +39,7 @@ def _draw_connection(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
     row = layout.row()
     if session.hello is not None:
         state = "Stuck" if session.stuck else "Connected" if session.responsive else "Busy"
-        whose = "started here" if session.own else "of its own"
-        row.label(text=f"{state}: {session.hello.device}, {session.hello.version}, {whose}", icon="LINKED")
+        row.label(text=f"{state}: {session.hello.device}, {session.hello.version}", icon="LINKED")
         row.operator(operators.DUBPLATE_OT_disconnect.bl_idname, text="", icon="X")
     elif session.starting:
         row.label(text=_start_words(session), icon="SORTTIME")

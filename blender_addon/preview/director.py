@@ -164,12 +164,21 @@ class _Listener:
         for name, live in list(lives.items()):
             head = context.scene.objects.get(name)
             if head is not None:
-                waits.append(live.look(head, monitor.session(), wishes, time.monotonic()))
+                waits.append(_looked(live, head, wishes))
         return min(waits)
 
     def lost(self) -> None:
         for live in lives.values():
             live.lost()
+
+
+def _looked(live: Live, head: bpy.types.Object, wishes: Wishes) -> float:
+    """Let a preview do what is due. Raises what stands in its way, which it shows too."""
+    try:
+        return live.look(head, monitor.session(), wishes, time.monotonic())
+    except DubplateError as error:
+        live.error = error
+        raise
 
 
 _LISTENER = _Listener()

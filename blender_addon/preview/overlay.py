@@ -131,7 +131,7 @@ def _words(live: Live, frame: int, mode: Mode, filmed: bool) -> str:
     if now is not None and now.error:
         return f"Failed: {now.error}"
     if now is None:
-        return "Drawing"
+        return "Drawing" if live.error is None else f"Not drawn: {live.error.message}"
     stage = "finished" if now.finished else "face"
     return f"{mode.value.capitalize()}, {stage}, {live.seconds * 1000:.0f} ms"
 
