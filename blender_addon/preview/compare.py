@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a preview shows, as one picture with its place on the plate: dubbed, beside or against what was filmed. No bpy.
 
-Where a picture is transparent the plate itself is seen, which lies behind it already; that is how wipe and A/B work
-without a second picture.
+Where a picture is transparent the plate itself is seen, and the head before it. What was filmed comes with the first
+finished picture of a frame; until then wipe and A/B make do with what is there.
 """
 
 from __future__ import annotations
@@ -33,10 +33,7 @@ class Mode(StrEnum):
     WIPE = "WIPE"
     SIDE = "SIDE"
     DIFFERENCE = "DIFFERENCE"
-
-    @property
-    def needs_filmed(self) -> bool:
-        return self in (Mode.SIDE, Mode.DIFFERENCE)
+    FILMED = "FILMED"  # A/B: not chosen, but flipped to
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,16 @@ def arrange(mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: fl
     drawn = pictures.best
     if drawn is None or mode == Mode.OFF:
         return None
-    if not mode.needs_filmed:
-        placed = _as_drawn(drawn)
-        return _wiped(placed, wipe) if mode == Mode.WIPE else placed
+    if mode == Mode.DUBBED:
+        return _as_drawn(drawn)
     if filmed is None:
-        return None
+        return _wiped(_as_drawn(drawn), wipe) if mode == Mode.WIPE else None
     before = _opaque(filmed.array, _box(filmed))
+    if mode == Mode.FILMED:
+        return before
     after = _finished(pictures, filmed, before.rgba)
+    if mode == Mode.WIPE:
+        return _wiped(Placed(after, before.corners), wipe, before.rgba)
     if mode == Mode.SIDE:
         return Placed(np.concatenate([before.rgba, after], axis=1), _doubled(before.corners))
     after -= before.rgba  # in place: these are the milliseconds of a drag
@@ -82,7 +82,7 @@ class Arranged:
 
     def __call__(self, mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: float) -> Placed | None:
         """As `arrange`."""
-        of = (mode, wipe if mode == Mode.WIPE else 0.0, id(pictures.best), id(filmed) if mode.needs_filmed else 0)
+        of = (mode, wipe if mode == Mode.WIPE else 0.0, id(pictures.best), id(filmed))
         if of != self._of:
             self._of, self._placed = of, arrange(mode, pictures, filmed, wipe)
             self._held = (pictures.best, filmed)  # so that no other picture gets the same id
@@ -141,11 +141,12 @@ def _finished(pictures: FramePictures, filmed: Pixels, before: Array) -> Array:
     return after
 
 
-def _wiped(placed: Placed, wipe: float) -> Placed:
+def _wiped(placed: Placed, wipe: float, before: Array | None = None) -> Placed:
+    """The dub right of a line, and left of it `before`, or nothing."""
     rgba = placed.rgba.copy()
     wide = rgba.shape[1]
     edge = round(np.clip(wipe, 0.0, 1.0) * wide)
-    rgba[:, :edge, 3] = 0.0
+    rgba[:, :edge] = 0.0 if before is None else before[:, :edge]
     if 0 < edge < wide:
         rgba[:, edge : edge + max(1, round(wide * _WIPE_LINE))] = 1.0
     return Placed(rgba, placed.corners)

@@ -191,6 +191,5 @@ def _wishes(context: bpy.types.Context) -> Wishes:
         first, last = scene.frame_preview_start, scene.frame_preview_end
     return Wishes(
         last=Stage.PLATE if settings.whole else Stage.COMPOSITE,
-        filmed=mode(context).needs_filmed,
         ahead=range(first, last + 1) if settings.ahead else range(0),
     )

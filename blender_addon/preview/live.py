@@ -38,10 +38,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Wishes:
-    """last: the stage to reach when all is still.  filmed: with what was filmed.  ahead: frames to draw beforehand."""
+    """last: the stage to reach when all is still.  ahead: frames to draw beforehand."""
 
     last: Stage = Stage.COMPOSITE
-    filmed: bool = False
     ahead: range = range(0)
 
 
@@ -163,7 +162,7 @@ class Live:
     def _ask_at_rest(self, session: Session, wishes: Wishes) -> None:
         found = self.cache.get(self._frame, self.rows.digest(self._frame))
         if found is not None and not found.error:
-            filmed = wishes.filmed and self.cache.filmed(self._frame) is None
+            filmed = self.cache.filmed(self._frame) is None  # to compare with, at once
             if filmed or wishes.last not in found.stages:
                 self._ask(session, self._frame, wishes.last, filmed=filmed, yields=True)
                 return

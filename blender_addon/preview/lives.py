@@ -33,9 +33,10 @@ def mode(context: bpy.types.Context) -> Mode:
 def placed(context: bpy.types.Context, frame: int) -> list[Placed]:
     """The pictures to show on a frame, each with its place on the plate."""
     settings = context.window_manager.dubplate_preview
+    shown = Mode.FILMED if settings.filmed else mode(context)
     found = []
-    for live in () if settings.filmed else lives.values():
+    for live in lives.values():
         pictures = live.shown(frame)
         if pictures is not None:
-            found.append(live.arranged(mode(context), pictures, live.cache.filmed(frame), settings.wipe))
+            found.append(live.arranged(shown, pictures, live.cache.filmed(frame), settings.wipe))
     return [each for each in found if each is not None]

@@ -8,7 +8,7 @@ import bpy
 from . import director, lives
 from .compare import Mode
 
-_LOOK_MODES = tuple(mode for mode in Mode if mode != Mode.OFF)
+_LOOK_MODES = (Mode.DUBBED, Mode.WIPE, Mode.SIDE, Mode.DIFFERENCE)
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 

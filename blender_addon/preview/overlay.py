@@ -132,6 +132,8 @@ def _words(live: Live, frame: int, mode: Mode, filmed: bool) -> str:
         return f"Failed: {now.error}"
     if now is None:
         return "Drawing" if live.error is None else f"Not drawn: {live.error.message}"
+    if mode in (Mode.SIDE, Mode.DIFFERENCE) and live.cache.filmed(frame) is None:
+        return "Waiting for what was filmed"
     stage = "finished" if now.finished else "face"
     return f"{mode.value.capitalize()}, {stage}, {live.seconds * 1000:.0f} ms"
 

@@ -71,6 +71,13 @@ def test_a_wipe_leaves_the_plate_to_be_seen_left_of_its_line(bpy, crop):
     assert np.array_equal(placed.rgba[:, 5:], crop.array[:, 5:].astype(np.float32))
 
 
+def test_a_wipe_shows_what_was_filmed_left_of_its_line_once_it_is_there(bpy, crop, filmed):
+    placed = arranged("WIPE", crop, filmed, wipe=0.5)
+    assert np.array_equal(placed.rgba[:, :4, :3], filmed.array[:, :4].astype(np.float32))
+    assert np.allclose(placed.rgba[:, 5:-1, :3], crop.array[:, 5:-1, :3].astype(np.float32), atol=1e-6)
+    assert (placed.rgba[..., 3] == 1).all()
+
+
 def test_the_difference_is_eight_times_as_bright_and_nothing_where_nothing_was_drawn(bpy, crop, filmed):
     placed = arranged("DIFFERENCE", crop, filmed)
     change = np.abs(crop.array[..., :3].astype(np.float32) - filmed.array.astype(np.float32))

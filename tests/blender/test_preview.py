@@ -172,10 +172,13 @@ def test_keys_flip_and_change_what_is_seen_and_push_no_undo(bpy, scene, live):
     from blender_addon.preview import lives
 
     settings = bpy.context.window_manager.dubplate_preview
-    assert len(lives.placed(bpy.context, live.frame)) == 1
+    settle(live)
+    (dub,) = lives.placed(bpy.context, live.frame)
     bpy.ops.dubplate.preview_flip()
-    assert lives.placed(bpy.context, live.frame) == [] and settings.filmed
+    (filmed,) = lives.placed(bpy.context, live.frame)
+    assert np.array_equal(filmed.rgba[..., :3], live.cache.filmed(live.frame).array.astype(np.float32))
     bpy.ops.dubplate.preview_flip()
+    assert lives.placed(bpy.context, live.frame)[0] is not filmed and not np.array_equal(dub.rgba, filmed.rgba)
     seen = []
     for _ in range(4):
         bpy.ops.dubplate.preview_next()
