@@ -73,10 +73,12 @@ def gaussian_process_albedo(head: HeadModel) -> AlbedoModel:
 
 @dataclass(frozen=True)
 class Albedo:
-    """One person's. code: [K] in the model.  vertices: [V, 3] linear RGB, with his own detail."""
+    """One person's. code: [K] in the model.  vertices: [V, 3] linear RGB, with his own detail.  points: [N, 3], the same
+    at the points that are compared, as they show themselves; None where only vertices are known."""
 
     code: Tensor
     vertices: Tensor
+    points: Tensor | None = None
 
 
 def solve_albedo(model: AlbedoModel, colours: Tensor, shaded: Tensor, weight: Tensor, *, detail: bool = True) -> Albedo:

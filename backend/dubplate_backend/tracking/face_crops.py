@@ -13,10 +13,10 @@ from torch import Tensor
 
 from dubplate_backend.tracking.lens import Lens
 
-# Sides of the squares, px, coarse to fine. A face fills two thirds of one: at 256, 1 mm to a pixel.
-LEVELS = (64, 128, 256)
-# Blur of each level's picture, px: slopes then reach as far as errors do.
-BLUR_PX = 1.0
+# Sides of the squares, px, coarse to fine. A face fills two thirds of one: at 384, 0.7 mm to a pixel.
+LEVELS = (64, 128, 384)
+# Blur of each level's picture, px: slopes then reach as far as errors do. At last the skin's own detail counts.
+BLUR_PX = (1.0, 1.0, 0.6)
 AROUND = 1.7  # side of the square over the longer side of the landmarks' box
 
 
@@ -47,9 +47,9 @@ def face_crops(pictures: Iterable[np.ndarray], landmarks: np.ndarray, lens: Lens
     levels = [np.empty((len(frames), size, size, 3), np.uint8) for size in LEVELS]
     for index, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
         finest = cut(picture, corner[index], side[index], LEVELS[-1], lens, int(frame))
-        for level, size in zip(levels, LEVELS, strict=True):
+        for level, size, blur in zip(levels, LEVELS, BLUR_PX, strict=True):
             smaller = finest if size == LEVELS[-1] else cv2.resize(finest, (size, size), interpolation=cv2.INTER_AREA)
-            level[index] = cv2.GaussianBlur(smaller, (0, 0), BLUR_PX)
+            level[index] = cv2.GaussianBlur(smaller, (0, 0), blur)
     return FaceCrops(
         tuple(torch.from_numpy(level) for level in levels), torch.from_numpy(corner), torch.from_numpy(side)
     )

@@ -207,7 +207,8 @@ class Fitter:
         return {"motion": blended(parts, self.windows).numpy()}
 
     def _identity_of_colours(self, model: AlbedoModel, landmarks: Arrays) -> Arrays:
-        """`shared` [S + 3], `key_motion` [K, 114], and at each level of detail `code` [L, K] and `albedo` [L, V, 3]."""
+        """`shared` [S + 3], `key_motion` [K, 114], and at each level of detail `code` [L, K], `albedo` [L, V, 3]
+        and `point_albedo` [L, N, 3]."""
         counter = Counter(self.progress, 2 * IDENTITY_STEPS * len(LEVELS), "identity")
         motion, shared = torch.from_numpy(landmarks["key_motion"]), torch.from_numpy(landmarks["shared"])
         frames = self.seen[self.key.numpy()]
@@ -222,7 +223,8 @@ class Fitter:
         for level in range(len(LEVELS)):
             for turn in range(2):
                 seen = photometry.surfaces(crops, view, motion, Shared(shared))
-                colours = photometry.open_term(crops, level, view, seen, photometry.learn(crops, level, seen))
+                albedo = photometry.learn_points(crops, level, seen, photometry.learn(crops, level, seen))
+                colours = photometry.open_term(crops, level, view, seen, albedo)
                 problem = self._problem(head, self.key, colours=True, weights=weights).with_colours(colours)
                 problem = replace(problem, landmarks=MisplacedLandmarks.of(problem.landmarks, offset))
                 search = Search(IDENTITY_STEPS, self.stop, counter.step)
@@ -232,21 +234,22 @@ class Fitter:
                 counter.reach(IDENTITY_STEPS * (2 * level + turn + 1))
         seen = photometry.surfaces(crops, view, motion, Shared(shared))
         albedos = [photometry.learn(crops, level, seen) for level in range(len(LEVELS))]
+        compared = Photometry.of(self.head, model, self.weights)
+        albedos = [compared.learn_points(crops, level, seen, albedo) for level, albedo in enumerate(albedos)]
         return {
             "shared": shared.numpy(),
             "key_motion": motion.numpy(),
             "code": np.stack([albedo.code.numpy() for albedo in albedos]),
             "albedo": np.stack([albedo.vertices.numpy() for albedo in albedos]),
+            "point_albedo": np.stack([albedo.points.numpy() for albedo in albedos]),
         }
 
     def _motion_of_colours(self, model: AlbedoModel, motion: np.ndarray, identity: Arrays, kept: Checkpoint) -> Arrays:
         """`motion` [S, 114], `lighting` (S, 9, 3), `error` (S,) of colours, `hidden` (S,) of the mouth."""
         shared = Shared(torch.from_numpy(identity["shared"]))
         photometry = Photometry.of(self.head, model, self.weights).shaped(shared.shape)
-        albedos = [
-            Albedo(torch.from_numpy(code), torch.from_numpy(vertices))
-            for code, vertices in zip(identity["code"], identity["albedo"], strict=True)
-        ]
+        learned = (identity[name] for name in ("code", "albedo", "point_albedo"))
+        albedos = [Albedo(*map(torch.from_numpy, of_level)) for of_level in zip(*learned, strict=True)]
         bias = self._bias(torch.from_numpy(identity["key_motion"]), shared)
         counter = Counter(self.progress, COLOUR_STEPS * len(LEVELS) * len(self.windows), "colours")
         parts: list[Arrays] = []

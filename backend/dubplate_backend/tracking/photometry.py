@@ -14,6 +14,7 @@ from dubplate_backend.raster.shading import linear_to_srgb, srgb_to_linear
 from dubplate_backend.tracking.albedo import Albedo, AlbedoModel, solve_albedo
 from dubplate_backend.tracking.face_crops import FaceCrops
 from dubplate_backend.tracking.light import shading, solve_light
+from dubplate_backend.tracking.local_shade import LocalShade
 from dubplate_backend.tracking.photometric_term import PhotometricTerm
 from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.sampling import sample
@@ -31,6 +32,9 @@ LIGHT_ROUNDS = 3
 FOREIGN = 0.12
 LEAST_FACING, FACING_FADES = 0.3, 0.15  # cosines
 INNER_LIPS_SHARE = 0.1  # of belief in the line where lips meet: its shade comes and goes with the gap
+NECK_SHARE = 0.1  # of belief in the neck, whose collar is no part of it
+OWN_FOREIGN = 0.05  # as FOREIGN, for the colours of single points
+OWN_PER_VIEW = 1e-3  # views at which a point's own colour counts as much as that of the vertices around it
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Photometry:
     head: HeadModel
     model: AlbedoModel
     points: SurfacePoints
+    shade: LocalShade
     reduced: SurfaceHead
     skin: Tensor
     weights: Weights
@@ -47,9 +52,8 @@ class Photometry:
     @classmethod
     def of(cls, head: HeadModel, model: AlbedoModel, weights: Weights, count: int = COUNT) -> Photometry:
         points = surface_points(head, count)
-        return cls(
-            head, model, points, SurfaceHead.of(head, points.faces, points.barycentrics).single(), skin(head), weights
-        )
+        reduced = SurfaceHead.of(head, points.faces, points.barycentrics).single()
+        return cls(head, model, points, LocalShade.of(reduced.rest()), reduced, skin(head), weights)
 
     def shaped(self, shape: Tensor, free: int = 0) -> Photometry:
         return replace(self, reduced=self.reduced.shaped(shape.float(), free))
@@ -77,12 +81,20 @@ class Photometry:
             albedo = solved.vertices
         return solved
 
+    def learn_points(self, crops: FaceCrops, level: int, seen: Surface, albedo: Albedo) -> Albedo:
+        """`albedo` with what some frames show of the points themselves, finer than vertices lie."""
+        lit = self._lit(crops, level, seen, albedo)
+        weight = (lit.belief / (1 + (lit.error / OWN_FOREIGN).square()))[..., None]
+        colours, shaded = srgb_to_linear(lit.shown) * weight, shading(lit.normals, lit.light) * weight
+        return replace(albedo, points=(colours.sum(0) + OWN_PER_VIEW * lit.albedo) / (shaded.sum(0) + OWN_PER_VIEW))
+
     def term(
         self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo
     ) -> tuple[PhotometricTerm, Tensor]:
         """The photometric term around what is `seen`, and the light that it was made with, [T, 9, 3]."""
         lit = self._lit(crops, level, seen, albedo)
-        return self._term(crops, level, view, lit, lit.belief), lit.light
+        belief = torch.where(self.points.neck, lit.belief * NECK_SHARE, lit.belief)
+        return self._term(crops, level, view, lit, belief), lit.light
 
     def open_term(self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo) -> UnknownAlbedo:
         """As `term`, the albedo being sought too.
@@ -117,27 +129,35 @@ class Photometry:
         normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
         projected = self.points.of_vertices(self.head, seen.projected)
         shown = sample(crops.levels[level], in_crop(projected, crops, level))
-        colours, own = srgb_to_linear(shown), self.points.of_vertices(self.head, albedo.vertices)  # [T, N, 3], [N, 3]
+        colours, own = srgb_to_linear(shown), albedo.points  # [T, N, 3], [N, 3]
+        if own is None:
+            own = self.points.of_vertices(self.head, albedo.vertices)
         belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
         light = solve_light(colours, own, normals, trusted(belief, colours), None)
         for _ in range(LIGHT_ROUNDS):  # without what disagrees, each frame near to the mean of all
             error = (linear_to_srgb(own * shading(normals, light)) - shown).square().mean(-1)
             believed = trusted(belief / (1 + error / FOREIGN**2).square(), colours)
             light = solve_light(colours, own, normals, believed, light.median(0).values)
+        belief = belief * ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
         shaded = shading(normals, light)
+        error = (shown - linear_to_srgb(own * shaded)).square().mean(-1).sqrt()
+        shaded = shaded * self.shade.factor(colours, own * shaded, error, belief)
         expected = linear_to_srgb(own * shaded)
-        clear = ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
-        return LitPoints(own, light, shaded, expected, (shown - expected).square().mean(-1).sqrt(), belief * clear)
+        error = (shown - expected).square().mean(-1).sqrt()
+        return LitPoints(own, light, normals, shaded, shown, expected, error, belief)
 
 
 @dataclass(frozen=True)
 class LitPoints:
-    """albedo: [N, 3] linear RGB.   light: [T, 9, 3].   shaded: [T, N, 3], what it multiplies the albedo by.   expected:
-    [T, N, 3], display-referred, and error: [T, N], root mean square of what is seen from it.   belief: [T, N]."""
+    """albedo: [N, 3] linear RGB.   light: [T, 9, 3].   normals: [T, N, 3].   shaded: [T, N, 3], what light and shade
+    multiply the albedo by.   shown and expected: [T, N, 3], display-referred, and error: [T, N], the root mean square
+    between them.   belief: [T, N]."""
 
     albedo: Tensor
     light: Tensor
+    normals: Tensor
     shaded: Tensor
+    shown: Tensor
     expected: Tensor
     error: Tensor
     belief: Tensor
