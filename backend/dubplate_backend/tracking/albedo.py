@@ -73,8 +73,8 @@ def gaussian_process_albedo(head: HeadModel) -> AlbedoModel:
 
 @dataclass(frozen=True)
 class Albedo:
-    """One person's. code: [K] in the model.  vertices: [V, 3] linear RGB, with his own detail.  points: [N, 3], the same
-    at the points that are compared, as they show themselves; None where only vertices are known."""
+    """One person's. code: [K] in the model.  vertices: [V, 3] linear RGB, with his own detail.  points: [N, 3], what
+    the points that are compared show themselves; None where only vertices are known."""
 
     code: Tensor
     vertices: Tensor
