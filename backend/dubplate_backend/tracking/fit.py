@@ -55,8 +55,9 @@ SHARED_STEPS = 15
 MOTION_STEPS = 15
 START_STEPS = 10  # where colours go on from there
 IDENTITY_STEPS = 6  # at each level of detail, twice
-COLOUR_STEPS = 3  # at each level of detail
-LOOKED_AT = (0, 2)  # levels at which it is seen anew which points are visible and how they face the light
+COLOUR_STEPS = 3  # at each visit
+VISITS = (0, 1, 2, 2)  # levels of detail in turn; at the last, light and shade are found again once the head lies right
+LOOKED_AT = (0, 2)  # visits at which it is seen anew which points are visible and how they face the light
 IDENTITY_POINTS = 600  # of the skin
 IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
 WINDOW = 256  # frames solved together
@@ -251,7 +252,7 @@ class Fitter:
         learned = (identity[name] for name in ("code", "albedo", "point_albedo"))
         albedos = [Albedo(*map(torch.from_numpy, of_level)) for of_level in zip(*learned, strict=True)]
         bias = self._bias(torch.from_numpy(identity["key_motion"]), shared)
-        counter = Counter(self.progress, COLOUR_STEPS * len(LEVELS) * len(self.windows), "colours")
+        counter = Counter(self.progress, COLOUR_STEPS * len(VISITS) * len(self.windows), "colours")
         parts: list[Arrays] = []
         for number, (start, end) in enumerate(self.windows):
             window = slice(start, end)
@@ -264,7 +265,7 @@ class Fitter:
                     ),
                 )
             )
-            counter.reach(COLOUR_STEPS * len(LEVELS) * (number + 1))
+            counter.reach(COLOUR_STEPS * len(VISITS) * (number + 1))
         whole = {
             name: blended([torch.from_numpy(part[name]) for part in parts], self.windows).numpy() for name in parts[0]
         }
@@ -290,10 +291,10 @@ class Fitter:
         frames = self.seen[window]
         crops = face_crops(pictures(self.footage, frames), self.observed[window].numpy(), self.lens, frames)
         view = self.view.at(window)
-        for level, albedo in enumerate(albedos):
-            if level in LOOKED_AT:
+        for visit, level in enumerate(VISITS):
+            if visit in LOOKED_AT:
                 seen = photometry.surfaces(crops, view, motion, shared)
-            term, light = photometry.term(crops, level, view, seen, albedo)
+            term, light = photometry.term(crops, level, view, seen, albedos[level])
             lips = occlusion.lips_trust(term, motion, shared)
             problem = self._problem(shaped, window, colours=True, lips=lips, bias=bias).with_colours(term)
             search = Search(COLOUR_STEPS, self.stop, counter.step)

@@ -36,11 +36,11 @@ class Weights:
     pin_share: float = 0.002  # a point that a person placed
 
     # Colours, of the display's range 0..1. Neighbouring points err together, which the deviation stands for.
-    colour: float = 0.008  # at least
+    colour: float = 0.007  # at least
     noise: float = 0.002  # of camera and coding, after the blur: what of the median error is no misfit
     # Less than the misfit itself: what points side by side have in common is shade by then (`LocalShade`), and what is
     # left averages out over them.
-    colour_per_misfit: float = 0.8
+    colour_per_misfit: float = 0.7
     colour_robust_from: float = 3.0  # Cauchy's knee, in deviations: about L1 from there on
 
     # The identity, from a few frames. FaceMesh's errors there are alike for whole regions, so that 468 points count as
@@ -81,7 +81,7 @@ class Weights:
     depth_change_m: float = 0.0015
     jaw_change_rad: float = 0.02
     jaw_twist_change_rad: float = 0.01
-    expression_change: float = 0.2
+    expression_change: float = 0.17
     eyelids_change: float = 0.5
     neck_change_rad: float = 0.001
 
