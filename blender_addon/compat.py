@@ -12,6 +12,8 @@ import bpy
 
 # Paths may begin with // (beside the .blend); from 4.5 on Blender wants that said of a property.
 PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+# Blender 4.2 to 4.4 balance a strip's colours otherwise, and 5.0 dies of being told to outside of a window.
+SEQUENCER_BALANCES = (4, 5) <= bpy.app.version < (5, 0)
 
 
 def ensure_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, index: int, group: str) -> Any:

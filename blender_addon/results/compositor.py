@@ -44,7 +44,10 @@ def _fill(
     background = _node(group, "CompositorNodeMovieClip", 0, 200)
     background.clip = clip
     element = _node(group, "CompositorNodeImage", 0, -200)
-    element.image = image
+    element.image = image  # while it is one file: a sequence shows its layers only on frames that it has
+    if element.has_layers:  # Blender 4.2 shows one layer at a time
+        element.layer = ELEMENT
+    image.source = "SEQUENCE"
     first, last = min(plates.files), max(plates.files)
     element.frame_start, element.frame_duration, element.frame_offset = first, last - first + 1, first - 1
     element.use_auto_refresh = True
@@ -82,7 +85,7 @@ def _element_image(plates: Plates, colour_space: str) -> bpy.types.Image:
         image = bpy.data.images.load(str(first))
         image.name = plates.name
     image.filepath = str(first)
-    image.source = "SEQUENCE"
+    image.source = "FILE"
     image.colorspace_settings.name = "Non-Color" if is_display(colour_space) else space_of(colour_space)
     image.reload()
     return image

@@ -6,11 +6,11 @@ from __future__ import annotations
 import bpy
 from bpy.props import EnumProperty
 
-from .. import monitor
+from .. import compat, monitor
 from ..operators import attempt
 from ..request import output_of
 from ..scene.export_head import camera_of
-from ..scene.plate import plate_clip
+from ..scene.plate import is_display, plate_clip
 from ..scene.shot_link import ShotLink, find_head, heads
 from .background import show_plates
 from .compositor import add_group
@@ -53,6 +53,8 @@ class DUBPLATE_OT_show_results(bpy.types.Operator):
         camera = camera_of(context, head)
         if self.place == "SEQUENCER":
             add_strips(scene, plates, colour_space)
+            if is_display(colour_space) and not compat.SEQUENCER_BALANCES:
+                self.report({"WARNING"}, "This Blender's sequencer takes plates for light: they look too bright.")
         elif self.place == "COMPOSITOR":
             add_group(scene, plates, plate_clip(camera), colour_space)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from .. import compat
 from ..compat import sequence_strips
 from ..scene.plate import LIGHT, is_display, space_of
 from .plates import Plates
@@ -23,7 +24,7 @@ def add_strips(scene: bpy.types.Scene, plates: Plates, colour_space: str) -> lis
         for frame in run[1:]:
             strip.elements.append(plates.files[frame].name)
         strip.colorspace_settings.name = LIGHT if is_display(colour_space) else space_of(colour_space)
-        if is_display(colour_space):
+        if is_display(colour_space) and compat.SEQUENCER_BALANCES:
             _take_for_display(strip)
         added.append(strip)
     return added
