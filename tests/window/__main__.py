@@ -11,11 +11,15 @@ import sys
 import time
 from pathlib import Path
 
+from PIL import Image
+
 from .debian import SUITES, Suite, inside, make_root, on_a_screen, what_is_missing
 from .stage import REPOSITORY, built_extension, made_demo, write_python
 
 CACHE = Path("/var/tmp/dubplate-window")
 TIMEOUT_S = 2400.0
+VIEW = (0, 30, 1312, 816)  # of the screen, in Blender's first layout
+PUBLISHED = 900  # px wide, for a page
 HERE = Path(__file__).parent
 
 
@@ -81,8 +85,14 @@ def driven(suite: Suite, cache: Path, demo: Path, options: argparse.Namespace) -
     if options.screenshots:
         options.screenshots.mkdir(parents=True, exist_ok=True)
         for picture in (stage / "screenshots").glob("*.png"):
-            shutil.copy(picture, options.screenshots / f"{suite.name}_{picture.name}")
+            publish(picture, options.screenshots / picture.name)
     return told(result, stage / "blender.log", time.monotonic() - start_s)
+
+
+def publish(picture: Path, target: Path) -> None:
+    """A screenshot as documents have it: the 3D view with its sidebar, smaller."""
+    seen = Image.open(picture).convert("RGB").crop(VIEW)
+    seen.resize((PUBLISHED, round(PUBLISHED * seen.height / seen.width))).save(target, optimize=True)
 
 
 def told(result: Path, log: Path, seconds: float) -> bool:
