@@ -26,6 +26,7 @@ def plates(assets, backend) -> Path:
 def rendered(bpy, scene, frame: int, folder: Path) -> np.ndarray:
     """What Blender makes of the scene, as 8-bit display values (height, width, 3), rows from the top."""
     scene.render.engine = "BLENDER_WORKBENCH"  # nothing of it is seen, and EEVEE takes minutes without a GPU
+    scene.render.dither_intensity = 0.0
     scene.render.filepath = str(folder / "picture.png")
     scene.render.image_settings.file_format = "PNG"
     scene.frame_set(frame)
