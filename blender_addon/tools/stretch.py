@@ -18,6 +18,8 @@ from ..rig.controls import VALUE_AXIS, ControlMatrix, handle_name
 from ..scene.shot_link import ShotLink
 from .mouths import Change, Mouths
 
+_LEAST_CHANGE = 1e-6  # of a curve's unit: a hundred of them move no lip by a micrometre
+
 
 def read_mouths(armature: bpy.types.Object, frames: range) -> Mouths:
     """What the face does on `frames`, as the backend would draw it."""
@@ -36,11 +38,11 @@ def posed_mouth(armature: bpy.types.Object) -> Mouths:
 
 
 def add_change(armature: bpy.types.Object, frames: range, change: Change) -> None:
-    """Add to the artist's offsets on `frames`, the rows of `change`; what is 0 throughout gets no key."""
+    """Add to the artist's offsets on `frames`, the rows of `change`; a curve that hardly changes gets no key."""
     columns = {channel: change.jaw[:, axis] for axis, channel in enumerate(channels.JAW)}
     columns |= {channels.control(name): values for name, values in change.controls.items()}
     columns |= {channel: change.expression[:, k] for k, channel in enumerate(channels.EXPRESSION)}
-    add_offsets(armature, frames, {channel: values for channel, values in columns.items() if values.any()})
+    add_offsets(armature, frames, {c: values for c, values in columns.items() if np.abs(values).max() > _LEAST_CHANGE})
 
 
 def channel_effects(armature: bpy.types.Object) -> dict[Channel, np.ndarray]:
