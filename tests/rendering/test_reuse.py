@@ -90,6 +90,18 @@ def test_a_stored_plate_that_was_changed_in_place_is_drawn_again(render, tmp_pat
     assert render(tmp_path / "c", [1010], reuse=reuse).reused == (1010,)
 
 
+def test_what_a_killed_backend_left_in_the_store_is_removed_and_what_another_is_at_stays(tmp_path: Path):
+    store = PlateStore(tmp_path)
+    left, fresh = tmp_path / ".a1b2.part", tmp_path / ".c3d4.old"
+    for folder in (left, fresh):
+        folder.mkdir()
+        (folder / "plate.exr").write_bytes(b"x")
+    then = time.time() - 3600
+    os.utime(left, (then, then))
+    store.remove_abandoned()
+    assert not left.exists() and fresh.exists()
+
+
 def test_a_store_keeps_to_its_limit_and_lets_go_of_what_was_used_longest_ago(tmp_path: Path):
     source = tmp_path / "plate.exr"
     store = PlateStore(tmp_path / "store", limit_bytes=3500)
