@@ -286,7 +286,8 @@ def kill(hand: Hand, job: dict, measured: dict) -> Iterator[float]:
 
 
 def plates(job: dict, version: int) -> list[Path]:
-    return sorted((Path(job["output"]) / f"v{version:03d}").glob("*.exr"))
+    """Those that stand; a killed backend leaves a hidden one, half written."""
+    return sorted((Path(job["output"]) / f"v{version:03d}").glob("demo_dub_*.exr"))
 
 
 STATIONS = (install, import_shot, connect, key, drag_lips, preview, layers, render, cancel, kill)
