@@ -30,8 +30,10 @@ def bpy():
 def addon(bpy):
     """The add-on registered, as Blender does it when it is enabled."""
     import blender_addon
+    from blender_addon import monitor
 
     blender_addon.register()
+    monitor.clear_status()  # the window manager outlives files, and so does what a test before this one was told
     yield blender_addon
     blender_addon.unregister()
 

@@ -112,7 +112,7 @@ class LandmarkTerm:
         points = scale / landmark_shares(self.weights, self.head.jaw_weight[:, 0])  # [T, 468]
         points[:, list(MOUTH)] *= lips
         depths = (scale / self.weights.depth_share).expand(-1, COUNT)
-        pairs = (scale * lips / self.weights.lip_pair_share).expand(-1, len(upper))
+        pairs = (scale * lips / pair_shares(self.weights, self.observed, size)[:, None]).expand(-1, len(upper))
         if self.pinned is not None:
             points = torch.where(self.pinned, 1 / (self.weights.pin_share * size[:, None]), points)
             pairs = torch.where(self.pinned[:, upper] | self.pinned[:, lower], 0.0, pairs)
@@ -142,6 +142,15 @@ def relief(points: Tensor, focal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     per_metre = focal[:, None] / mean
     raised = (points[..., 2] - mean) * per_metre
     return raised, per_metre[..., None], (raised / mean)[..., None]
+
+
+def pair_shares(weights: Weights, observed: Tensor, size: Tensor) -> Tensor:
+    """Standard deviation of the lips' gaps as a share of the inter-ocular distance `size` [T] px, [T]: smaller where
+    lips are seen to touch.   observed: [T, 468, 2] px."""
+    upper, lower = PAIRS
+    gap = torch.linalg.norm(observed[:, upper] - observed[:, lower], dim=-1).median(-1).values / size
+    touching = (-(gap / weights.touching_share).square()).exp()
+    return weights.lip_pair_share + touching * (weights.lip_contact_share - weights.lip_pair_share)
 
 
 def landmark_shares(weights: Weights, jaw_weight: Tensor) -> Tensor:
