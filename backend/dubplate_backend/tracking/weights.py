@@ -24,7 +24,7 @@ class Weights:
     mouth_corner_share: float = 0.008
     eyes_share: float = 0.02
     outline_share: float = 0.06
-    lip_pair_share: float = 0.0025  # difference of facing points of the inner lips
+    lip_pair_share: float = 0.0018  # difference of facing points of the inner lips
     # The same where FaceMesh sees lips touch (their median gap below about `touching_share`): that it sees best, and
     # colours do not tell a shut mouth from one that is a millimetre open.
     lip_contact_share: float = 0.0010
@@ -54,7 +54,7 @@ class Weights:
     identity_lip_pair_share: float = 0.035
     identity_shape: float = 0.35
     identity_colour: float = 0.005  # at least
-    identity_colour_per_misfit: float = 70.0
+    identity_colour_per_misfit: float = 100.0
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
     outline_misplaced_m: float = 0.006
