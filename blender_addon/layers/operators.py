@@ -7,8 +7,8 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from dubplate_shared.errors import DubplateError
 from dubplate_shared.take import TRACKED
 
-from ..operators import attempt
-from ..scene.shot_link import ShotLink, find_head, heads
+from ..operators import OnAHead, attempt
+from ..scene.shot_link import ShotLink, find_head
 from . import bake, takes
 from .offsets import fade_offsets
 from .patches import add_patch, patch_share, remove_patch
@@ -16,17 +16,7 @@ from .patches import add_patch, patch_share, remove_patch
 _DEFAULT_FADE = 4  # frames of a cross-fade: a sixth of a second at 24 fps
 
 
-class _HeadOperator:
-    """What acts on the head that is active, or the only one."""
-
-    bl_options = frozenset({"REGISTER", "UNDO"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-
-class DUBPLATE_OT_hear_take(_HeadOperator, bpy.types.Operator):
+class DUBPLATE_OT_hear_take(OnAHead, bpy.types.Operator):
     """Hear this take under the offsets, and mute the others"""
 
     bl_idname = "dubplate.hear_take"
@@ -38,7 +28,7 @@ class DUBPLATE_OT_hear_take(_HeadOperator, bpy.types.Operator):
         return attempt(self, lambda: takes.hear_take(find_head(context), self.take))
 
 
-class DUBPLATE_OT_flip_takes(_HeadOperator, bpy.types.Operator):
+class DUBPLATE_OT_flip_takes(OnAHead, bpy.types.Operator):
     """Hear the other take: A against B, or the next where there are more"""
 
     bl_idname = "dubplate.flip_takes"
@@ -48,7 +38,7 @@ class DUBPLATE_OT_flip_takes(_HeadOperator, bpy.types.Operator):
         return attempt(self, lambda: takes.hear_next(find_head(context)))
 
 
-class DUBPLATE_OT_patch_range(_HeadOperator, bpy.types.Operator):
+class DUBPLATE_OT_patch_range(OnAHead, bpy.types.Operator):
     """Lay a stretch of a take over what is heard, cross-faded; nothing beneath changes"""
 
     bl_idname = "dubplate.patch_range"
@@ -93,7 +83,7 @@ class DUBPLATE_OT_patch_range(_HeadOperator, bpy.types.Operator):
         return self.first or max(first, shot[0]), self.last or min(last, shot[-1])
 
 
-class DUBPLATE_OT_remove_patch(_HeadOperator, bpy.types.Operator):
+class DUBPLATE_OT_remove_patch(OnAHead, bpy.types.Operator):
     """Take the patch away: what lies beneath is heard again"""
 
     bl_idname = "dubplate.remove_patch"
@@ -105,7 +95,7 @@ class DUBPLATE_OT_remove_patch(_HeadOperator, bpy.types.Operator):
         return attempt(self, lambda: remove_patch(find_head(context), self.patch))
 
 
-class DUBPLATE_OT_bake_down(_HeadOperator, bpy.types.Operator):
+class DUBPLATE_OT_bake_down(OnAHead, bpy.types.Operator):
     """Put all layers into one Action with a key a frame, for any of Blender's tools; the layers stay, muted"""
 
     bl_idname = "dubplate.bake_down"
@@ -115,7 +105,7 @@ class DUBPLATE_OT_bake_down(_HeadOperator, bpy.types.Operator):
         return attempt(self, lambda: bake.bake_down(find_head(context)))
 
 
-class DUBPLATE_OT_back_to_layers(_HeadOperator, bpy.types.Operator):
+class DUBPLATE_OT_back_to_layers(OnAHead, bpy.types.Operator):
     """Hear the layers again; what was edited since on the baked curves is added to the offsets"""
 
     bl_idname = "dubplate.back_to_layers"
