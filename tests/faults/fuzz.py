@@ -62,10 +62,13 @@ def try_out(decoder: Decoder, folder: Path, examples: int, number: int) -> None:
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(damaged(decoder.samples))
     def decode(data: bytes) -> None:
+        faulthandler.dump_traceback_later(HANGS_AFTER_S, exit=True)
         try:
             decoder.decode(data, folder)
         except DubplateError as error:
             assert error.message
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     decode()
 
@@ -74,7 +77,6 @@ def fuzz(decoder: Decoder, folder: Path, seconds: float) -> str:
     """Round after round for so long, in this process; how it went. Raises what is a finding."""
     started_s, rounds, grown_kib, first_kib = time.monotonic(), 0, 0, 0
     while time.monotonic() - started_s < seconds or rounds < 2:
-        faulthandler.dump_traceback_later(HANGS_AFTER_S * ROUND, exit=True)
         try_out(decoder, folder, ROUND, rounds)
         rounds += 1
         now_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
