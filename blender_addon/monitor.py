@@ -29,6 +29,7 @@ from .connection.client import Event
 from .connection.session import RenderRequest, Session
 from .fixes import fix_of
 from .request import AS_THE_SCENE_SAYS, Choice, build_request, reach_backend
+from .warming import warm
 
 BUSY_INTERVAL_S = 0.1
 IDLE_INTERVAL_S = 1.0
@@ -210,6 +211,8 @@ def _look() -> float | None:
         _take_in(event, job)
         for listener in _listeners:
             listener.take(event)
+    if not _listeners:  # else previews are on, and load what they need themselves
+        warm(current, bpy.context)
     waits = [listener.look() for listener in _listeners]
     if current.hello is None:
         return min(waits, default=None)

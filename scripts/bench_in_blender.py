@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The artist's side of `scripts/bench preview`, in Blender: import, first preview, edits, scrubbing; times as JSON.
+"""The artist's side of `scripts/bench preview`, in Blender: import, first preview with and without what the backend
+loads ahead, edits, scrubbing; times as JSON.
 
 Called with one JSON argument: shot, long_shot, actor, python, out, edits.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -33,6 +35,7 @@ from dubplate_shared.messages import Picture, Stage
 from dubplate_shared.tiles import Pixels
 
 TIMEOUT_S = 60.0
+READY = "ready for previews"  # in the backend's log
 SCRUBBED = 100
 CROP = 512
 ROUNDS = 20
@@ -48,15 +51,34 @@ def main(work: dict) -> dict:
     import_shot(work["shot"])
     settings = bpy.context.scene.dubplate
     settings.actor, settings.output = work["actor"], work["out"]
-    backend = start_backend(work["python"], roots=[Path(work["shot"]).parent], output_root=work["out"])
     try:
-        settings.connection = str(backend.connection_file)
-        monitor.connect(bpy.context)
-        found |= previews(work["edits"])
+        with backend(work) as log_file:
+            until(monitor._tick, lambda: READY in log_file.read_text())
+            found |= previews(work["edits"])
+        with backend(work):
+            found["first_cold_s"] = first_preview(monitor._tick)
     finally:
         blender_addon.unregister()
-        backend.stop()
     return found | looks()
+
+
+@contextmanager
+def backend(work: dict) -> Iterator[Path]:
+    """One that has loaded nothing yet, connected; its log."""
+    process = start_backend(work["python"], roots=[Path(work["shot"]).parent], output_root=work["out"])
+    try:
+        bpy.context.scene.dubplate.connection = str(process.connection_file)
+        monitor.connect(bpy.context)
+        yield process.log_file
+    finally:
+        look("OFF")
+        monitor.close_session()
+        process.stop()
+
+
+def first_preview(tick: Callable) -> float:
+    """Seconds from switching it on to its pixels."""
+    return seconds(lambda: (look("DUBBED"), until(tick, drawn)))
 
 
 def previews(edits: int) -> dict[str, object]:
@@ -65,7 +87,7 @@ def previews(edits: int) -> dict[str, object]:
     director._HANDLERS = tuple((kind, handlers.timed(handler)) for kind, handler in director._HANDLERS)
     ticks = Stopwatch()
     tick = ticks.timed(monitor._tick)
-    first_s = seconds(lambda: (look("DUBBED"), until(tick, drawn)))
+    first_s = first_preview(tick)
     live = current()
     until(tick, lambda: not live.rows.pending)
     latencies, spent = [], []
@@ -85,7 +107,7 @@ def previews(edits: int) -> dict[str, object]:
         tick()
     at_the_end = crops.count
     until(tick, drawn)
-    look("OFF")
+    monitor.unlisten(crops)
     return {
         "first_s": first_s,
         "edit_s": latencies,

@@ -11,6 +11,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dubplate_shared.connection import Connection
-from dubplate_shared.errors import BackendLost, BackendUnreachable, Cancelled, InvalidInput
+from dubplate_shared.errors import BackendLost, BackendUnreachable, Cancelled, DubplateError, InvalidInput
 from dubplate_shared.keys import KeyPair
 from dubplate_shared.messages import (
     ActorLoad,
@@ -47,6 +48,7 @@ from dubplate_shared.messages import (
     Pong,
     PreviewCancel,
     PreviewDraw,
+    PreviewWarm,
     ShotLoad,
     ShotLoaded,
     Stage,
@@ -55,7 +57,7 @@ from dubplate_shared.tiles import Pixels
 from dubplate_shared.versions import agree
 
 from .backend_process import BackendProcess, start_backend
-from .line import PREVIEW, SILENT_AFTER_S, STEP_MS, Line, Reply, exchange, greet
+from .line import PREVIEW, SILENT_AFTER_S, STEP_MS, Line, Reply, answered, exchange, greet
 from .pictures import CREDIT_BYTES, RING_BYTES, open_pictures
 
 __all__ = ["BackendProcess", "Client", "start_backend"]
@@ -79,6 +81,7 @@ class Client:
         self._line = line
         self._watched: set[str] = set()  # jobs whose end is awaited here
         self._generation = 0
+        self._opening = ""  # id of the request for pictures that is on its way
 
     @classmethod
     def connect(
@@ -261,6 +264,16 @@ class Client:
         if self._generation:
             self._line.tell(PreviewCancel(self._generation))
 
+    def warm(self, *, shot: str, actor: str, frame: int) -> None:
+        """Have the backend load what previews will need, and pictures opened: the first one then comes sooner. Never
+        waits; nothing comes of what cannot be loaded.
+
+        Raises InvalidInput, BackendLost.
+        """
+        self._line.tell(PreviewWarm(shot, actor, frame))
+        if self._line.pictures is None and not self._opening:
+            self._opening = self._line.send(BulkOpen(CREDIT_BYTES, RING_BYTES))
+
     def ping(self, timeout: float = SILENT_AFTER_S) -> Pong:
         """The backend's beat, now. Raises BackendLost."""
         return self._expect(Ping(), Pong, timeout)
@@ -291,6 +304,8 @@ class Client:
             line.check()  # what came before the end is told before the end
         if line.missed and not line.lost:
             self._catch_up()
+        if self._opening:
+            self._take_pictures()
         events = list(line.events)
         line.events.clear()
         self._watched -= {event.job for event in events if over(event)}
@@ -354,8 +369,19 @@ class Client:
         """Ask for pictures, through shared memory where both sides are on one machine."""
         for ring in (RING_BYTES, 0):
             if self._line.pictures is None:
-                opened = exchange(self._line, BulkOpen(CREDIT_BYTES, ring), BulkOpened, REQUEST_TIMEOUT_S)
+                asked = BulkOpen(CREDIT_BYTES, ring)
+                id, self._opening = self._opening or self._line.send(asked), ""
+                self._line.pictures = open_pictures(answered(self._line, id, asked, BulkOpened, REQUEST_TIMEOUT_S))
+
+    def _take_pictures(self) -> None:
+        """Open pictures if the answer has come. What is refused the first preview asks for again, and says why."""
+        with suppress(DubplateError):
+            opened = self._line.reply(self._opening)
+            if opened is None:
+                return
+            if isinstance(opened, BulkOpened):
                 self._line.pictures = open_pictures(opened)
+        self._opening = ""
 
     def _catch_up(self) -> None:
         """Ask for what missed events would have told: each watched job's progress, and its end if it is over."""

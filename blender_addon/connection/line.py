@@ -252,8 +252,12 @@ def greet(line: Line, name: str, timeout: float) -> HelloAck:
 
 def exchange(line: Line, message: Message, kind: type[Reply], timeout: float) -> Reply:
     """A request and its answer, blocking. Raises what the backend refused with, BackendLost."""
+    return answered(line, line.send(message), message, kind, timeout)
+
+
+def answered(line: Line, id: str, message: Message, kind: type[Reply], timeout: float) -> Reply:
+    """The answer to a message that was sent under `id`, blocking. Raises as `exchange`."""
     deadline_s = time.monotonic() + timeout
-    id = line.send(message)
     while (reply := line.reply(id)) is None:
         line.check()
         if time.monotonic() > deadline_s:

@@ -84,6 +84,7 @@ class Session:
         self._connection_file: Path | None = None  # of a backend that is not ours
         self._key_file: Path | None = None
         self._given_up_s = 0.0  # when to stop asking for it
+        self._warm: set[tuple[Path, Path]] = set()  # shots and actors that this connection has asked for
 
     @property
     def hello(self) -> HelloAck | None:
@@ -218,6 +219,7 @@ class Session:
         Raises InvalidInput, BackendLost.
         """
         client = self._require()
+        self._warm.add((request.shot, request.actor))
         return client.preview(
             shot=client.asset_id(request.shot),
             actor=client.asset_id(request.actor),
@@ -231,6 +233,15 @@ class Session:
             jaw=request.take.jaw,
             eyes=request.take.eyes,
         )
+
+    def warm(self, shot: Path, actor: Path, frame: int) -> None:
+        """Have previews of a shot made ready, from `frame` on, once for each shot and actor. Never waits.
+
+        Raises InvalidInput, BackendLost.
+        """
+        if self._client is not None and (shot, actor) not in self._warm:
+            self._warm.add((shot, actor))
+            self._client.warm(shot=self._client.asset_id(shot), actor=self._client.asset_id(actor), frame=frame)
 
     def cancel_preview(self) -> None:
         """Stop the preview under way, which nobody waits for any more. Raises BackendLost."""
@@ -277,9 +288,7 @@ class Session:
         if self._backend is not None and len(self._restarted_s) >= _MOST_RESTARTS:
             self.close()
             return False
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._disconnect()
         if self._backend is not None and self._environment is not None:
             self._backend.stop(_LOST_STOP_TIMEOUT_S)
             self._restarted_s.append(now_s)
@@ -295,13 +304,17 @@ class Session:
     def close(self) -> None:
         """Disconnect, and end the backend if it is ours."""
         self.job = ""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._disconnect()
         if self._backend is not None:
             self._backend.stop(_STOP_TIMEOUT_S)
             self._backend = None
         self._environment = self._connection_file = self._key_file = None
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._warm.clear()
 
     def _require(self) -> Client:
         if self._client is None:

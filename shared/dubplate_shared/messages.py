@@ -43,6 +43,7 @@ from dubplate_shared.preview_messages import (
     PreviewCancel,
     PreviewDraw,
     PreviewOver,
+    PreviewWarm,
     Stage,
 )
 
@@ -51,8 +52,8 @@ __all__ = [
     "BulkOpened", "Hello", "HelloAck", "JobCancel", "JobCancelled", "JobFailed", "JobFinished", "JobFrame", "JobInfo",
     "JobInfos", "JobList", "JobPause", "JobPaused", "JobPrioritise", "JobProgress", "JobResume", "JobRetry", "JobShow",
     "JobState", "JobSubmit", "Listen", "Log", "Message", "Outcome",
-    "Picture", "PictureTile", "Ping", "Pong", "PreviewCancel", "PreviewDraw", "PreviewOver", "Refusal", "ShotLoad",
-    "ShotLoaded", "Stage", "Welcome",
+    "Picture", "PictureTile", "Ping", "Pong", "PreviewCancel", "PreviewDraw", "PreviewOver", "PreviewWarm", "Refusal",
+    "ShotLoad", "ShotLoaded", "Stage", "Welcome",
 ]  # fmt: skip
 
 
@@ -209,7 +210,7 @@ class Log(Message):
 REQUESTS: tuple[type[Message], ...] = (
     Hello, ShotLoad, ActorLoad, JobSubmit, JobShow, JobList, JobResume, JobRetry, JobPrioritise, Ping, JobCancel,
     JobPause, Listen, BulkOpen, BulkCredit,
-    PreviewDraw, PreviewCancel,
+    PreviewDraw, PreviewCancel, PreviewWarm,
 )  # fmt: skip
 REPLIES: tuple[type[Message], ...] = (
     HelloAck, ShotLoaded, ActorLoaded, JobInfo, JobInfos, Pong, Refusal, Welcome, BulkOpened,

@@ -106,6 +106,21 @@ class PreviewDraw(Message):
 
 
 @dataclass(frozen=True)
+class PreviewWarm(Message):
+    """Previews of this shot with this actor may be asked for soon, of this frame first: load what they need."""
+
+    TYPE: ClassVar[str] = "preview.warm"
+    SOCKET: ClassVar[str] = "bulk"
+    shot: str
+    actor: str
+    frame: int
+
+    def __post_init__(self) -> None:
+        for name in ("shot", "actor"):
+            check_length(name, getattr(self, name), MAX_NAME_LENGTH)
+
+
+@dataclass(frozen=True)
 class PreviewCancel(Message):
     """Stop this preview and all before it, also in the middle of a stage."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dubplate_shared.errors import ProtocolMismatch
 
-PROTOCOL_VERSION = "2.1"  # of the wire alone; PROTOCOL.md says the same, held by a test.
+PROTOCOL_VERSION = "2.2"  # of the wire alone; PROTOCOL.md says the same, held by a test.
 OLDEST_VERSION = "2.0"  # that this code still speaks
 MAX_VERSION_LENGTH = 12
 

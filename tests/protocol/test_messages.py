@@ -60,6 +60,8 @@ def test_unknown_fields_are_ignored_and_missing_ones_take_their_default():
         ("job.infos", {"jobs": [{"job": "1"}]}),
         ("job.infos", {"jobs": "all"}),
         ("error", {"error": "bad"}),
+        ("preview.warm", {"shot": "a.dubshot", "actor": "a.dubactor"}),
+        ("preview.warm", {"shot": "a.dubshot", "actor": "a.dubactor", "frame": 1.5}),
         ("pong", {"progress_age_s": "long"}),
         ("pong", {"progress_age_s": float("nan")}),
     ],

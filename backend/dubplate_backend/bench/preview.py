@@ -50,6 +50,8 @@ def preview(stage: Stage) -> Iterator[Figure]:
     yield _goal("preview.edit.overhead.most", 1e3 * max(overhead), "ms", OVERHEAD_MS)
     yield Figure("preview.edit.drawing.median", 1e3 * median(found["drawing_s"]), "ms")
     yield _goal("preview.first", found["first_s"], "s", FIRST_S)
+    cold_s = found["first_cold_s"]
+    yield Figure("preview.first.unwarmed", cold_s, "s", cold_s / found["first_s"], "of the one with all loaded ahead")
     yield _goal("preview.import.1500", found["import_s"], "s", IMPORT_S)
     for name in ("handler", "tick"):
         yield _goal(f"preview.{name}.median", 1e3 * median(found[f"{name}_s"]), "ms", CALLBACK_MS)

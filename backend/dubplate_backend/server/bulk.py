@@ -29,6 +29,7 @@ from dubplate_shared.messages import (
     PreviewCancel,
     PreviewDraw,
     PreviewOver,
+    PreviewWarm,
 )
 from dubplate_shared.protocol import pack
 from dubplate_shared.ring import MEMORY_FOLDER, PREFIX, SUFFIX, Ring
@@ -64,7 +65,13 @@ class Bulk(threading.Thread):
         previews.deliver = self._deliver
         self._answering = Answering(
             session,
-            {BulkOpen: self._open, BulkCredit: self._credit, PreviewDraw: self._draw, PreviewCancel: self._cancel},
+            {
+                BulkOpen: self._open,
+                BulkCredit: self._credit,
+                PreviewDraw: self._draw,
+                PreviewCancel: self._cancel,
+                PreviewWarm: lambda request, caller: previews.warm(caller, request),
+            },
             took=took,
         )
         self._streams: dict[bytes, Stream] = {}

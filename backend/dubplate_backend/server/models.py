@@ -73,7 +73,7 @@ class Models:
 
     def shot(self, path: Path) -> Shot:
         """A shot made with this head model, read again where it has changed. Raises InvalidInput, HeadModelMismatch."""
-        shot = self._shots.get(path, _state([path / name for name in SHOT_FILES]), lambda: Shot.load(path))
+        shot = self._shots.get(path, _shot_state(path), lambda: Shot.load(path))
         self.head_identity.require(shot.info.head, f"Shot {shot.info.name}")
         return shot
 
@@ -97,7 +97,18 @@ class Models:
         def load() -> Renderer:
             return tried_again(lambda: load_renderer(path, self.head), self._make_room)
 
-        return self._renderers.get(path, _state(sorted(path.iterdir())), load)
+        return self._renderers.get(path, _actor_state(path), load)
+
+    def warm(self, shot: Path, actor: Path) -> bool:
+        """Load both as far as there is room beside what is loaded, nothing of which goes. Whether both are here.
+
+        Raises InvalidInput, HeadModelMismatch, ConsentMissing, and what a want of memory raises.
+        """
+        self.actor(actor)
+        if not self._shots.add(shot, _shot_state(shot), lambda: Shot.load(shot)):
+            return False
+        self.shot(shot)  # of this head model
+        return self._renderers.add(actor, _actor_state(actor), lambda: load_renderer(actor, self.head))
 
     def _make_room(self) -> None:
         self._renderers.clear()  # they may come back when it is their turn
@@ -149,6 +160,22 @@ class _Kept(Generic[Value]):
                 self._held.popitem(last=False)
             return held.value
 
+    def add(self, path: Path, state: Hashable, load: Callable[[], Value]) -> bool:
+        """Load a value that nobody has asked for yet, if it fits beside the others. Whether it is held."""
+        with self._lock:
+            held = self._held.get(path)
+            if held is not None and held.state == state:
+                return True
+            others = sum(each.bytes for other, each in self._held.items() if other != path)
+            if others and others >= self._most_bytes:
+                return False
+            value = load()
+            size = self._size(value)
+            if others and others + size > self._most_bytes:
+                return False
+            self._held[path] = _Held(state, value, size)
+            return True
+
     def clear(self) -> None:
         with self._lock:
             self._held.clear()
@@ -166,6 +193,14 @@ def _shot_bytes(shot: Shot) -> int:
 
 def _renderer_bytes(renderer: Renderer) -> int:
     return renderer.memory_bytes
+
+
+def _shot_state(path: Path) -> Hashable:
+    return _state([path / name for name in SHOT_FILES])
+
+
+def _actor_state(path: Path) -> Hashable:
+    return _state(sorted(path.iterdir()))
 
 
 def _state(files: list[Path]) -> Hashable:

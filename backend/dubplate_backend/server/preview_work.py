@@ -28,7 +28,7 @@ from dubplate_backend.server.answering import Caller
 from dubplate_backend.server.assets import Assets
 from dubplate_backend.server.models import Models
 from dubplate_backend.server.render_work import take_of
-from dubplate_shared.messages import Picture, PreviewDraw, Stage
+from dubplate_shared.messages import Picture, PreviewDraw, PreviewWarm, Stage
 from dubplate_shared.progress import Stop, check
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
@@ -95,6 +95,22 @@ class PreviewWork:
             if request.upto == Stage.PLATE:
                 plate, finished = whole, _laid_in(whole, plate, finished)
             yield drawn(request.upto, to_display_half(finished, plate.colour), *plate.windows.origin)
+
+    def warm(self, request: PreviewWarm, caller: Caller, stop: Stop) -> bool:
+        """Load what previews of a shot need, and draw one that nobody sees: much is made at first use. False where
+        there is no room for it beside what is loaded.
+
+        Raises as `stages`.
+        """
+        shot, actor = self._assets.shot(request.shot), self._assets.actor(request.actor, caller.user)
+        with told_plainly(self._models.device, f"previews of {request.shot}"):
+            if not self._models.warm(shot, actor):
+                return False
+        check(stop)
+        unseen = PreviewDraw(1, request.shot, request.actor, request.frame, upto=Stage.COMPOSITE)
+        for _ in self.stages(unseen, caller, stop):
+            pass
+        return True
 
     def _scene(self, request: PreviewDraw, caller: Caller) -> _Scene:
         shot = self._models.shot(self._assets.shot(request.shot))

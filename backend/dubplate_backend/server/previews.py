@@ -4,6 +4,8 @@
 What a client asked for before its latest is dropped before it begins.  One that has begun still shows its crop, so
 that something moves while a slider is dragged; the stages after it are dropped.  Where others wait, it is dropped at
 once, but not twice in a row for the same client.
+
+While nobody waits, what previews will need is loaded, if a client has said so; it gives way to any preview.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy.typing as npt
@@ -21,7 +24,7 @@ from dubplate_backend.server.answering import Caller
 from dubplate_backend.server.preview_work import PreviewWork
 from dubplate_shared.error_info import ErrorInfo
 from dubplate_shared.errors import Cancelled, DubplateError
-from dubplate_shared.messages import Outcome, Picture, PreviewDraw, PreviewOver
+from dubplate_shared.messages import Outcome, Picture, PreviewDraw, PreviewOver, PreviewWarm
 
 MOST_REMEMBERED = 1024  # clients whose last generation is known
 
@@ -52,6 +55,7 @@ class Previews:
         self._work = work
         self._changed = threading.Condition()
         self._waiting: OrderedDict[bytes, tuple[Caller, PreviewDraw]] = OrderedDict()  # in order of turn
+        self._warming: OrderedDict[bytes, tuple[Caller, PreviewWarm]] = OrderedDict()  # what is to be loaded for whom
         self._latest: OrderedDict[bytes, int] = OrderedDict()
         self._owed: set[bytes] = set()  # who was dropped for others, and is not to be again
         self._current: _Current | None = None
@@ -66,6 +70,7 @@ class Previews:
         with self._changed:
             self._ending = True
             self._waiting.clear()
+            self._warming.clear()
             if self._current is not None:
                 self._current.cancelled = True
             self._changed.notify_all()
@@ -96,6 +101,12 @@ class Previews:
                 stale = replaced[1]
         self.deliver(route, PreviewOver(stale.generation, Outcome.SUPERSEDED), None)
 
+    def warm(self, caller: Caller, request: PreviewWarm) -> None:
+        """Load what previews of this need, once there is none to draw, instead of what this client named before."""
+        with self._changed:
+            self._warming[caller.route] = (caller, request)
+            self._changed.notify_all()
+
     def cancel(self, route: bytes, generation: int) -> None:
         """Stop this client's previews up to `generation`: they are over at once and nothing of them follows, though the
         one that is being drawn is let go of only where its drawing next looks.
@@ -113,6 +124,7 @@ class Previews:
         """This client is gone."""
         with self._changed:
             self._waiting.pop(route, None)
+            self._warming.pop(route, None)
             self._latest.pop(route, None)
             self._owed.discard(route)
             if self._current is not None and self._current.route == route:
@@ -126,19 +138,43 @@ class Previews:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ending or self._waiting)
+                self._changed.wait_for(lambda: self._ending or self._waiting or self._warming)
                 if self._ending:
                     break
-                route, (caller, request) = self._waiting.popitem(last=False)
-                current = self._current = _Current(route, request.generation)
-            over = self._draw(caller, request, current)
-            with self._changed:
-                self._current = None
-                (self._owed.add if current.yielded else self._owed.discard)(route)
-                if route in self._waiting:
-                    self._waiting.move_to_end(route)  # its turn was this one
-                self._end(current, over)
+                if self._waiting:
+                    route, (caller, request) = self._waiting.popitem(last=False)
+                    self._current = _Current(route, request.generation)
+                    turn = partial(self._take_turn, caller, request, self._current)
+                else:
+                    turn = partial(self._warm, *self._warming.popitem(last=False)[1])
+            turn()
         self._work.close()
+
+    def _take_turn(self, caller: Caller, request: PreviewDraw, current: _Current) -> None:
+        over, route = self._draw(caller, request, current), current.route
+        with self._changed:
+            self._current = None
+            (self._owed.add if current.yielded else self._owed.discard)(route)
+            if route in self._waiting:
+                self._waiting.move_to_end(route)  # its turn was this one
+            self._end(current, over)
+
+    def _warm(self, caller: Caller, request: PreviewWarm) -> None:
+        """Nobody waits for it, so what goes wrong is told to the log alone: the preview itself will say it."""
+        about = {"shot": request.shot, "actor": request.actor}
+        try:
+            done = self._work.warm(request, caller, self._gives_way)
+            log.info("ready for previews" if done else "no memory is free for previews", extra=about)
+        except Cancelled:
+            pass
+        except DubplateError as error:
+            log.info("cannot make previews ready: %s", error.message, extra=about | {"code": error.code})
+        except Exception:  # a defect must not end the worker
+            log.exception("cannot make previews ready", extra=about)
+
+    def _gives_way(self) -> bool:
+        with self._changed:
+            return self._ending or bool(self._waiting)
 
     def _draw(self, caller: Caller, request: PreviewDraw, current: _Current) -> PreviewOver:
         """Draw stage by stage, telling each; how it ended."""
