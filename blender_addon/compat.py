@@ -57,10 +57,13 @@ def _channels_of(action: bpy.types.Action, slot: Any) -> Any:
 
 
 def play(player: bpy.types.AnimData | bpy.types.NlaStrip, action: bpy.types.Action | None) -> None:
-    """Let a datablock or a strip play `action`, by the one slot that our Actions have."""
+    """Let a datablock or a strip play `action`: the slot that Blender finds for it, or else the first that it may play.
+
+    An artist's Action may have further slots, for what else was keyed with the head.
+    """
     player.action = action
-    if action is not None and getattr(action, "slots", None):
-        player.action_slot = action.slots[0]
+    if getattr(player, "action_slot", True) is None and action is not None and len(player.action_suitable_slots):
+        player.action_slot = player.action_suitable_slots[0]
 
 
 def compositor(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.Node]:

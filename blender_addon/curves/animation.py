@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from .. import compat
 
 Array = npt.NDArray[Any]
 _BISECTIONS = 40  # to the last bit of a frame's number in float32
+_SAME_FRAME = 0.01  # Blender takes keys that are nearer for one and the same
+_CUT_EXACTLY = ("BEZIER", "LINEAR", "CONSTANT")  # interpolations whose halves are of their own kind
 FCurves = dict[tuple[str, int], bpy.types.FCurve]
 
 
@@ -78,17 +81,36 @@ def settle(fcurve: bpy.types.FCurve) -> None:
 def replace_keys(
     fcurve: bpy.types.FCurve, before: float, after: float, frames: Sequence[float], values: Array, interpolation: str
 ) -> None:
-    """Keys at `frames` in place of all between `before` and `after`; from these two on, the curve stays as it is."""
+    """Keys at `frames` in place of all between `before` and `after`; from these two on, the curve stays as it is.
+
+    What eases, bounces or swings across one of them becomes straight lines from frame to frame: half an ease is none.
+    """
     if len(fcurve.keyframe_points):
-        for frame in (before, after):
-            _hold(fcurve, frame)
+        with without_modifiers(fcurve):
+            _run_on(fcurve, before - 1)
+            _run_on(fcurve, after + 1)
+            for frame in (before, after):
+                _straighten_ease(fcurve, frame)
+                _hold(fcurve, frame)
         points = fcurve.keyframe_points
-        x = _read(points, "co")[:, 0]
-        for index in reversed(np.flatnonzero((x > before) & (x < after)).tolist()):
+        for index in reversed(_between(points, before, after).tolist()):
             points.remove(points[index], fast=True)
     else:
         add_keys(fcurve, [before, after], np.zeros(2), interpolation)
     add_keys(fcurve, frames, values, interpolation)
+
+
+@contextmanager
+def without_modifiers(fcurve: bpy.types.FCurve) -> Iterator[None]:
+    """The curve as its keys alone have it."""
+    heard = [modifier for modifier in fcurve.modifiers if not modifier.mute]
+    for modifier in heard:
+        modifier.mute = True
+    try:
+        yield
+    finally:
+        for modifier in heard:
+            modifier.mute = False
 
 
 def replace_with_cubics(
@@ -98,7 +120,7 @@ def replace_with_cubics(
     replace_keys(fcurve, before, after, frames, values, "BEZIER")
     points = fcurve.keyframe_points
     x, y = _read(points, "co").T
-    ours = np.flatnonzero((x > before) & (x < after))
+    ours = _between(points, before, after)
     for side, direction in (("handle_left", -1), ("handle_right", 1)):
         handles, types = _read(points, side), np.zeros(len(points), np.int32)
         points.foreach_get(f"{side}_type", types)
@@ -117,15 +139,57 @@ def _read(points: bpy.types.FCurveKeyframePoints, name: str) -> Array:
     return found.reshape(-1, 2)
 
 
+def _between(points: bpy.types.FCurveKeyframePoints, before: float, after: float) -> Array:
+    """Indices of the keys between two frames; one that is next to either counts as on it."""
+    x = _read(points, "co")[:, 0]
+    return np.flatnonzero((x > before + _SAME_FRAME) & (x < after - _SAME_FRAME))
+
+
+def _around(points: bpy.types.FCurveKeyframePoints, frame: float) -> tuple[int | None, int | None]:
+    """Indices of the keys at or before `frame`, and at or after it; the same where one is on it."""
+    x = _read(points, "co")[:, 0]
+    at_or_before = int(np.searchsorted(x, frame + _SAME_FRAME, "right"))
+    before = int(np.searchsorted(x, frame - _SAME_FRAME, "left"))
+    return at_or_before - 1 if at_or_before > 0 else None, before if before < len(x) else None
+
+
+def _keep_handles(points: bpy.types.FCurveKeyframePoints, indices: set[int | None]) -> None:
+    """Let handles stay where they are, whatever becomes of their neighbours."""
+    for index in indices - {None}:
+        points[index].handle_left_type = points[index].handle_right_type = "FREE"
+
+
+def _run_on(fcurve: bpy.types.FCurve, frame: float) -> None:
+    """Where the curve goes on in a straight line beyond its keys, a key at `frame` of that line, if it lies there."""
+    points = fcurve.keyframe_points
+    left, right = _around(points, frame)
+    if fcurve.extrapolation != "LINEAR" or (left is not None and right is not None):
+        return
+    value = fcurve.evaluate(frame)
+    _keep_handles(points, {left, right})
+    if right is None:
+        points[left].interpolation = "LINEAR"
+    points.insert(frame, value, options={"FAST"}).interpolation = "LINEAR"
+
+
+def _straighten_ease(fcurve: bpy.types.FCurve, frame: float) -> None:
+    """Lines from frame to frame in place of an ease that `frame` cuts."""
+    points = fcurve.keyframe_points
+    left, right = _around(points, frame)
+    if left is None or right is None or left == right or points[left].interpolation in _CUT_EXACTLY:
+        return
+    inside = np.arange(np.ceil(points[left].co.x + _SAME_FRAME), points[right].co.x - _SAME_FRAME)
+    values = values_on(fcurve, inside)
+    _keep_handles(points, {left, right})
+    points[left].interpolation = "LINEAR"
+    add_keys(fcurve, inside, values, "LINEAR")
+
+
 def _hold(fcurve: bpy.types.FCurve, frame: float) -> None:
     """A key at `frame` that changes nothing, and goes on changing nothing whatever becomes of its neighbours."""
     points = fcurve.keyframe_points
-    x = _read(points, "co")[:, 0]
-    at_or_before, before = int(np.searchsorted(x, frame, "right")), int(np.searchsorted(x, frame, "left"))
-    left = at_or_before - 1 if at_or_before > 0 else None
-    right = before if before < len(x) else None
-    for index in {left, right} - {None}:
-        points[index].handle_left_type = points[index].handle_right_type = "FREE"
+    left, right = _around(points, frame)
+    _keep_handles(points, {left, right})
     if left is not None and left == right:
         return
     bends = left is not None and right is not None and points[left].interpolation == "BEZIER"
@@ -186,6 +250,14 @@ def _heard(channels: Any) -> FCurves:
 def values_on(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
     """What the curve says on `frames`.  Returns (T,) float32."""
     return np.array([fcurve.evaluate(frame) for frame in frames], np.float32)
+
+
+def keyed_on(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
+    """As values_on, whatever modifiers make of it; a curve without keys adds nothing."""
+    if not len(fcurve.keyframe_points):
+        return np.zeros(len(frames), np.float32)
+    with without_modifiers(fcurve):
+        return values_on(fcurve, frames)
 
 
 def has_key(fcurve: bpy.types.FCurve, frame: float) -> bool:

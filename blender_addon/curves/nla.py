@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import bpy
@@ -24,15 +25,20 @@ from .animation import FCurves
 Array = npt.NDArray[Any]
 
 _SUMS = ("ADD", "COMBINE")  # the same where a channel rests at 0, as all of ours do
+_PLAYED_BY = ("action_blend_type", "action_extrapolation", "action_influence")
+_INSTANT = 0.25  # frames that a strip of one frame lasts: it has a length, and plays on its last frame too
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Curves that play on some frames.  replaces: else they add.  influence: (T,) float32, NaN where silent."""
+    """Curves that play on some frames.  replaces: else they add.  influence: (T,) float32, NaN where silent.
+    times: (T,) of the Action on each frame.
+    """
 
     curves: FCurves
     replaces: bool
     influence: Array
+    times: Array
 
 
 def require_stack(datablock: bpy.types.ID) -> bpy.types.AnimData:
@@ -48,32 +54,51 @@ def require_stack(datablock: bpy.types.ID) -> bpy.types.AnimData:
 @contextmanager
 def other_action(data: bpy.types.AnimData) -> Iterator[None]:
     """Room for another active Action; afterwards it is the one that it was, and plays as it did."""
-    names = ("action_blend_type", "action_extrapolation", "action_influence")
-    action, slot, before = data.action, getattr(data, "action_slot", None), [getattr(data, name) for name in names]
+    action, slot, before = data.action, getattr(data, "action_slot", None), played_by(data)
     try:
         yield
     finally:
         data.action = action
         if slot is not None:
             data.action_slot = slot
-        for name, value in zip(names, before, strict=True):
-            setattr(data, name, value)
+        play_by(data, before)
+
+
+def played_by(data: bpy.types.AnimData) -> dict[str, object]:
+    """How the active Action plays over what lies beneath: blending, extrapolation, influence."""
+    return {name: getattr(data, name) for name in _PLAYED_BY}
+
+
+def play_by(data: bpy.types.AnimData, how: Mapping[str, object]) -> None:
+    """Inverse of played_by."""
+    for name, value in how.items():
+        setattr(data, name, value)
 
 
 def add_strip(
     data: bpy.types.AnimData, name: str, action: bpy.types.Action, frames: range, above: bpy.types.NlaTrack | None
 ) -> bpy.types.NlaStrip:
-    """A strip that plays `action` at its own frames, alone on a new locked track right above another, or on top."""
+    """A strip that plays `action` at its own frames, alone on a new locked track right above another, or on top.
+
+    The track's name gets a number where one of that name is there.
+    """
+    taken = {track.name for track in data.nla_tracks}
+    numbered = (f"{name}.{number:03d}" for number in count(1))
     track = data.nla_tracks.new(prev=above)
-    track.name = name
-    strip = track.strips.new(name, frames[0], action)
+    track.name = next(each for each in chain([name], numbered) if each not in taken)
+    strip = track.strips.new(track.name, frames[0], action)
     compat.play(strip, action)
-    first, last = frames[0], max(frames[-1], frames[0] + 1)  # a strip has a length
-    strip.action_frame_start, strip.action_frame_end = first, last
-    strip.frame_start, strip.frame_end = first, last
     strip.use_auto_blend = strip.use_sync_length = False
+    set_span(strip, frames)
     track.lock = True
     return strip
+
+
+def set_span(strip: bpy.types.NlaStrip, frames: range) -> None:
+    """Let a strip play on these frames, each at its own time."""
+    first, last = frames[0], max(frames[-1], frames[0] + _INSTANT)
+    strip.action_frame_start, strip.action_frame_end = first, last
+    strip.frame_start, strip.frame_end = first, last
 
 
 def evaluate(datablock: bpy.types.ID, channels: Sequence[tuple[str, int]], frames: Sequence[float]) -> Array | None:
@@ -90,7 +115,7 @@ def evaluate(datablock: bpy.types.ID, channels: Sequence[tuple[str, int]], frame
         for layer in layers:
             fcurve = layer.curves.get(channel)
             if fcurve is not None:
-                values[:, column] = _blend(values[:, column], animation.values_on(fcurve, frames), layer)
+                values[:, column] = _blend(values[:, column], animation.values_on(fcurve, layer.times), layer)
     return values
 
 
@@ -106,35 +131,41 @@ def _layers(datablock: bpy.types.ID, frames: Array) -> list[Layer] | None:
     data = datablock.animation_data
     if data is None:
         return []
-    strips = list(_heard_strips(data)) if data.use_nla else []
-    if data.use_tweak_mode or any(track.is_solo for track in data.nla_tracks) or not all(map(_is_plain, strips)):
+    heard = _heard_tracks(data)
+    plain = all(_is_plain(strip) for track in heard for strip in track.strips if not strip.mute)
+    if data.use_tweak_mode or any(track.is_solo for track in data.nla_tracks) or not plain:
         return None
     layers = [
-        Layer(animation.strip_fcurves(strip), strip.blend_type == "REPLACE", strip_influence(strip, frames))
-        for strip in strips
+        _strip_layer(track.strips, index, frames)
+        for track in heard
+        for index, strip in enumerate(track.strips)
+        if not strip.mute
     ]
     if data.action is not None:
-        if not strips:  # then Blender plays the Action alone, whatever it would do in company
-            layers.append(Layer(animation.fcurves(datablock), True, np.ones(len(frames), np.float32)))
-        elif data.action_blend_type in ("REPLACE", *_SUMS) and data.action_extrapolation == "HOLD":
-            influence = np.full(len(frames), data.action_influence, np.float32)
-            layers.append(Layer(animation.fcurves(datablock), data.action_blend_type == "REPLACE", influence))
-        else:
+        alone = not heard
+        if not alone and (data.action_blend_type not in ("REPLACE", *_SUMS) or data.action_extrapolation != "HOLD"):
             return None
+        influence = np.full(len(frames), action_influence(data), np.float32)
+        replaces = alone or data.action_blend_type == "REPLACE"
+        layers.append(Layer(animation.fcurves(datablock), replaces, influence, frames))
     return layers
 
 
-def _heard_strips(data: bpy.types.AnimData) -> Iterator[bpy.types.NlaStrip]:
-    for track in data.nla_tracks:
-        if not track.mute:
-            yield from (strip for strip in track.strips if not strip.mute)
+def action_influence(data: bpy.types.AnimData) -> np.float32:
+    """How much of the active Action plays: all of it where no track is heard, whatever it would do in company."""
+    return np.float32(data.action_influence if _heard_tracks(data) else 1.0)
+
+
+def _heard_tracks(data: bpy.types.AnimData) -> list[bpy.types.NlaTrack]:
+    """Those that are not muted; a muted strip's track counts."""
+    tracks = data.nla_tracks if data.use_nla else ()
+    return [track for track in tracks if not track.mute and len(track.strips)]
 
 
 def _is_plain(strip: bpy.types.NlaStrip) -> bool:
     return (
         strip.type == "CLIP"
         and strip.blend_type in ("REPLACE", *_SUMS)
-        and strip.extrapolation in ("HOLD", "NOTHING")
         and not (strip.use_animated_influence or strip.use_animated_time or strip.use_reverse or strip.use_auto_blend)
         and strip.repeat == strip.scale == 1.0
         and strip.frame_start == strip.action_frame_start
@@ -142,10 +173,24 @@ def _is_plain(strip: bpy.types.NlaStrip) -> bool:
     )
 
 
-def strip_influence(strip: bpy.types.NlaStrip, frames: Array) -> Array:
-    """How much of the strip plays on each frame, as Blender has it.  frames: (T,) float64.  Returns (T,) float32.
+def _strip_layer(strips: Sequence[bpy.types.NlaStrip], index: int, frames: Array) -> Layer:
+    """A strip among those of its track, of which one plays at a time: one that holds goes on until the next begins."""
+    strip = strips[index]
+    holds, start, end = strip.extrapolation != "NOTHING", strip.frame_start, strip.frame_end
+    following = strips[index + 1].frame_start if index + 1 < len(strips) else np.inf
+    plays = (frames >= start) & ((frames <= end) | (holds & (frames < following)))
+    if index > 0:
+        plays &= frames > strips[index - 1].frame_end
+    elif strip.extrapolation == "HOLD":
+        plays |= frames < start
+    times = np.clip(frames, start, end)
+    influence = np.where(plays, strip_influence(strip, times), np.float32(np.nan))
+    return Layer(animation.strip_fcurves(strip), strip.blend_type == "REPLACE", influence, times)
 
-    Linear over the blend-in and over the blend-out, full between, and NaN where it does not play.
+
+def strip_influence(strip: bpy.types.NlaStrip, frames: Array) -> Array:
+    """How much of the strip plays on each of its frames, as Blender has it.  frames: (T,) float64.  Returns (T,)
+    float32: linear over the blend-in and over the blend-out, and full between.
     """
     start, end = strip.frame_start, strip.frame_end
     influence = np.ones(len(frames), np.float32)
@@ -156,6 +201,4 @@ def strip_influence(strip: bpy.types.NlaStrip, frames: Array) -> Array:
         influence = np.where(fades_out, np.abs(end - frames).astype(single) / single(strip.blend_out), influence)
     if strip.blend_in > 0:
         influence = np.where(fades_in, np.abs(frames - start).astype(single) / single(strip.blend_in), influence)
-    if strip.extrapolation == "NOTHING":
-        influence = np.where((frames >= start) & (frames <= end), influence, single(np.nan))
     return influence

@@ -20,6 +20,7 @@ from . import stack
 from .offsets import add_offsets
 from .stack import BAKED_KEY
 
+_ALONE = {"action_blend_type": "REPLACE", "action_extrapolation": "HOLD", "action_influence": 1.0}
 _LEAST_EDIT = 1e-6  # in each channel's unit: less is float32's own
 
 
@@ -34,10 +35,12 @@ def bake_down(armature: bpy.types.Object) -> None:
     curves = [Curve(*channel, values[:, column]) for column, channel in enumerate(wanted)]
     action = stack.make_action(armature, f"{link.name}_baked", link.frames, curves, None)
     heard = [track for track in data.nla_tracks if not track.mute]
-    armature[BAKED_KEY] = {"offsets": data.action, "heard": [track.name for track in heard]}
+    before = {"offsets": data.action, "heard": [track.name for track in heard], "played": nla.played_by(data)}
+    armature[BAKED_KEY] = before
     for track in heard:
         track.mute = True
-    _play(data, action, "REPLACE")
+    compat.play(data, action)
+    nla.play_by(data, _ALONE)
 
 
 def back_to_layers(armature: bpy.types.Object) -> int:
@@ -53,17 +56,13 @@ def back_to_layers(armature: bpy.types.Object) -> int:
     offsets, heard = before["offsets"], list(before["heard"])
     for track in data.nla_tracks:
         track.mute = track.name not in heard
-    _play(data, offsets, "ADD")
+    compat.play(data, offsets)
+    nla.play_by(data, before.get("played", stack.ADDED))
     del armature[BAKED_KEY]
     stack.ensure_offsets(armature)
     if baked is not None:
         stack.drop(baked)
     return _add_difference(armature, wanted, frames, edited - read_channels(armature, wanted, frames))
-
-
-def _play(data: bpy.types.AnimData, action: bpy.types.Action | None, blend: str) -> None:
-    compat.play(data, action)
-    data.action_blend_type, data.action_extrapolation, data.action_influence = blend, "HOLD", 1.0
 
 
 def _add_difference(

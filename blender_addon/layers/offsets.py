@@ -6,12 +6,14 @@ All that edits a performance by number writes here. Outside the frames that are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
 import numpy as np
 import numpy.typing as npt
+
+from dubplate_shared.errors import InvalidInput
 
 from .. import compat
 from ..curves import animation, nla
@@ -29,13 +31,13 @@ def offsets(armature: bpy.types.Object) -> FCurves:
 
 
 def add_offsets(armature: bpy.types.Object, frames: range, deltas: Mapping[Channel, Array]) -> None:
-    """Add `deltas`, (T,) a channel, on `frames`; they get one linear key a frame.
+    """Let `deltas`, (T,) a channel, be heard on top on `frames`; they get one linear key a frame.
 
-    Raises InvalidInput where a strip is being tweaked.
+    Raises InvalidInput where a strip is being tweaked, or the offsets are turned down to nothing.
     """
     for channel, delta in deltas.items():
-        fcurve = _fcurve(armature, channel)
-        values = _values(fcurve, frames) + np.asarray(delta, np.float32)
+        fcurve, influence = _fcurve(armature, channel), _influence(armature)
+        values = animation.keyed_on(fcurve, frames) + np.asarray(delta, np.float32) / influence
         animation.replace_keys(fcurve, frames[0] - 1, frames[-1] + 1, frames, values, "LINEAR")
 
 
@@ -49,22 +51,22 @@ def reach(armature: bpy.types.Object, frames: range, targets: Mapping[Channel, A
 def fade_offsets(armature: bpy.types.Object, frames: range, share: Array) -> None:
     """Take `share`, (T,) of 0 to 1, of all offsets away on `frames`."""
     data = nla.require_stack(armature)
-    if data.action is None:
+    if data.action is None or not nla.action_influence(data):
         return
     for (path, index), fcurve in offsets(armature).items():
-        values = _values(fcurve, frames)
+        values = animation.keyed_on(fcurve, frames) * nla.action_influence(data)
         if values.any():
             add_offsets(armature, frames, {Channel(path, index, ""): -values * np.asarray(share, np.float32)})
 
 
 def key_offset(armature: bpy.types.Object, frame: int, deltas: Mapping[Channel, float], spread: int) -> None:
-    """Add `deltas` on one frame, by one soft key; from `spread` frames away on, or the next key, all stays as it is.
+    """As add_offsets, on one frame by one soft key; from `spread` frames away on, or the next key, all stays as it is.
 
     spread: 0 keys the frame alone, which moves all that no other key holds, as any key does.
     """
     for channel, delta in deltas.items():
-        fcurve = _fcurve(armature, channel)
-        value = _values(fcurve, [frame]) + np.float32(delta)
+        fcurve, influence = _fcurve(armature, channel), _influence(armature)
+        value = animation.keyed_on(fcurve, [frame]) + np.float32(delta) / influence
         if spread > 0:
             before, after = _between(fcurve, frame, spread)
             animation.replace_keys(fcurve, before, after, [frame], value, "BEZIER")
@@ -81,9 +83,12 @@ def _between(fcurve: bpy.types.FCurve, frame: int, spread: int) -> tuple[float, 
     )
 
 
-def _values(fcurve: bpy.types.FCurve, frames: Sequence[float]) -> Array:
-    """An F-curve without keys says nothing, which adds nothing."""
-    return animation.values_on(fcurve, frames) if len(fcurve.keyframe_points) else np.zeros(len(frames), np.float32)
+def _influence(armature: bpy.types.Object) -> np.float32:
+    """What of an offset is heard."""
+    influence = nla.action_influence(armature.animation_data)
+    if not influence:
+        raise InvalidInput("The offsets are turned down to nothing.", hint="Turn them up in Layers: Offsets.")
+    return influence
 
 
 def _fcurve(armature: bpy.types.Object, channel: Channel) -> bpy.types.FCurve:

@@ -50,7 +50,7 @@ def read_patches(armature: bpy.types.Object, shot: Shot, take: Take) -> None:
     for track in stack.tracks(armature, Role.PATCH):
         if stack.mark_of(track).take == take.name:
             covered, _ = patch_share(track)
-            stack.swap(track, _patch_action(armature, shot, take, covered, track.strips[0].action.name))
+            stack.swap(track, _patch_action(armature, shot, take, covered, track.strips[0].action.name), covered)
 
 
 def _patch_action(armature: bpy.types.Object, shot: Shot, take: Take, covered: range, name: str) -> bpy.types.Action:

@@ -22,6 +22,7 @@ from ..scene.shot_link import ShotLink
 
 _KEY = "dubplate_layer"
 BAKED_KEY = "dubplate_baked"  # on the armature: what bake.py needs to go back
+ADDED = {"action_blend_type": "ADD", "action_extrapolation": "HOLD", "action_influence": 1.0}
 
 
 class Role(StrEnum):
@@ -105,14 +106,15 @@ def insert(
     return nla.add_strip(data, name, action, frames, above[-1] if above else None)
 
 
-def swap(track: bpy.types.NlaTrack, action: bpy.types.Action) -> None:
-    """Let the track's strip play another Action, which takes over the markers; the one that it played goes, if nothing
-    else plays it."""
+def swap(track: bpy.types.NlaTrack, action: bpy.types.Action, frames: range) -> None:
+    """Let the track's strip play another Action on `frames`, which takes over the markers; the one that it played goes,
+    if nothing else plays it."""
     strip = track.strips[0]
     before = strip.action
     for marker in before.pose_markers:
         action.pose_markers.new(marker.name).frame = marker.frame
     compat.play(strip, action)
+    nla.set_span(strip, frames)
     drop(before)
 
 
@@ -136,6 +138,6 @@ def ensure_offsets(armature: bpy.types.Object) -> None:
     data = nla.require_stack(armature)
     if data.action is None:
         compat.play(data, bpy.data.actions.new(f"{ShotLink.of(armature).name}_offsets"))
-        data.action_blend_type, data.action_extrapolation, data.action_influence = "ADD", "HOLD", 1.0
+        nla.play_by(data, ADDED)
     elif data.action.library is not None:
         compat.play(data, data.action.copy())

@@ -28,7 +28,7 @@ def load_take(armature: bpy.types.Object, shot: Shot, take: Take) -> None:
     action = stack.make_action(armature, name, shot.frames, take_curves(shot, take), mark)
     for track in stack.tracks(armature, Role.TAKE):
         if stack.mark_of(track).take == take.name:
-            stack.swap(track, action)
+            stack.swap(track, action, link.frames)
             break
     else:
         stack.insert(armature, f"Take: {take.name}", action, link.frames, Role.TAKE)
@@ -47,7 +47,8 @@ def hear_take(armature: bpy.types.Object, name: str) -> None:
 
 
 def hear_next(armature: bpy.types.Object) -> None:
-    """Hear the take above the one that is heard, or the lowest after the highest."""
+    """Hear the take above the one that is heard, or the lowest after the highest. Raises InvalidInput as hear_take."""
     names = [stack.mark_of(track).take for track in stack.tracks(armature, Role.TAKE)]
     heard = stack.heard_take(armature)
-    hear_take(armature, names[(names.index(heard) + 1) % len(names)] if heard in names else TRACKED)
+    after = names.index(heard) + 1 if heard in names else 0
+    hear_take(armature, names[after % len(names)] if names else TRACKED)

@@ -109,7 +109,7 @@ def simplify_stretch(armature: bpy.types.Object, frames: range, *, most_mm: floa
         )
     rig, mouths = load_rig(armature), read_mouths(armature, frames)
     fcurves = [found[channel.path, channel.index] for channel in curves]
-    values = np.stack([animation.values_on(fcurve, frames) for fcurve in fcurves], axis=1).astype(np.float64)
+    values = np.stack([animation.keyed_on(fcurve, frames) for fcurve in fcurves], axis=1).astype(np.float64)
     before = sum(_keys_within(fcurve, frames) for fcurve in fcurves)
     closed = np.flatnonzero(np.diff(touching(rig, mouths).astype(int)))  # the last open row, and the last closed one
     keep = np.union1d(closed, closed + 1)
