@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from dubplate_backend.cli.jobs import _picture
 from dubplate_backend.cli.main import run
 from dubplate_backend.server.models import Models
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import ExitCode, InvalidInput
+from dubplate_shared.messages import JobInfo, JobState
 from protocol.small_backend import Backend, running, write_empty_shot
 
 WORK = {"shot": "man.dubshot", "actor": "man.dubactor", "frames": "1001-1010", "output": "man"}
@@ -60,6 +63,17 @@ def test_jobs_are_shown_and_steered_from_the_terminal(backend: Backend, capsys: 
             assert command("jobs", verb, job, *here) == 0 and f"{job}: failed" in capsys.readouterr().out
         assert command("jobs", "cancel", "unknown", *here) == ExitCode.INVALID_INPUT
         assert "no job" in capsys.readouterr().err
+
+
+def test_the_table_says_how_long_each_stage_of_an_ended_job_took(capsys: pytest.CaptureFixture[str]):
+    took = {"write": 1.25, "draw": 31.5}
+    ended, again = (
+        JobInfo(name, state, "a", "b", "1", "c", version=1, stage="decode", stages=took)
+        for name, state in (("ended", JobState.FINISHED), ("again", JobState.RUNNING))
+    )
+    Console(width=200).print(_picture([ended, again]))
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert "draw 31.5 s, write 1.2 s" in first and "decode" in second and "draw" not in second
 
 
 def test_without_a_backend_the_command_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

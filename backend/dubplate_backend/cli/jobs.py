@@ -200,6 +200,16 @@ def _picture(jobs: Sequence[JobInfo]) -> Group:
         table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for job in jobs:
         done = f"{job.done}/{job.total}"
-        table.add_row(job.job, job.state, str(job.priority), done, job.stage, job.shot, job.frames, job.output)
+        table.add_row(job.job, job.state, str(job.priority), done, _stages(job), job.shot, job.frames, job.output)
     troubles = [Text(f"{job.job}: {job.error.detail} → {job.error.hint}") for job in jobs if job.error]
     return Group(table, *troubles)
+
+
+def _stages(job: JobInfo) -> str:
+    """What a job is at; of one that has ended, which stages took how long."""
+    from dubplate_shared.messages import JobState
+
+    if not (job.stages and JobState(job.state).final):
+        return job.stage
+    longest = sorted(job.stages.items(), key=lambda stage: -stage[1])
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in longest)
