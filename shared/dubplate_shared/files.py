@@ -29,6 +29,7 @@ import numpy.typing as npt
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 
 Array = npt.NDArray[Any]
+Stamp = tuple[int, int, int, int]
 
 _UNWRITABLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST,
@@ -166,6 +167,12 @@ def sha256_file(path: Path | str) -> str:
     """Hex SHA-256 of a file's bytes, read in flat memory."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_stamp(path: Path | str) -> Stamp:
+    """A file's size, times of change and inode: while they stay the same, its content does. Raises OSError."""
+    facts = os.stat(path)
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
 def sha256_arrays(arrays: Mapping[str, Array]) -> str:

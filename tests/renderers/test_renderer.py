@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import torch
 
 from dubplate_backend.renderers.base import RenderedFrame
 from dubplate_backend.renderers.load import load_renderer
+from dubplate_backend.renderers.neural_texture import renderer as renderer_module
 from dubplate_backend.renderers.neural_texture.renderer import NeuralTextureRenderer
-from dubplate_backend.speech.sound import write_wav
+from dubplate_backend.speech.sound import audio, write_wav
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import Cancelled, HeadModelMismatch, InvalidInput
 from dubplate_shared.progress import never
@@ -151,6 +153,23 @@ def test_other_sound_moves_the_picture_far_less_than_the_curves_do(renderer, sma
         return float(np.mean([np.abs(pictures[f].rgb - own[f].rgb)[own[f].mask].mean() for f in frames]))
 
     assert change(swapped) < 0.15 * change(edited)
+
+
+def test_a_voice_is_read_once_and_again_where_its_file_is_another(renderer, small_shot, plates, tmp_path, monkeypatch):
+    """Every edit of a shot is drawn with the same voice: an hour of it takes seconds to read."""
+    reads: list[Path] = []
+    monkeypatch.setattr(renderer_module, "audio", lambda path: reads.append(path) or audio(path))
+    voice = tmp_path / "voice.wav"
+    take = replace(small_shot.tracked_take(), name="voiced", origin={"audio": str(voice)})
+
+    def heard(seed: int) -> RenderedFrame:
+        if seed:
+            noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 16000).astype(np.float32)
+            write_wav(voice, noise, 16000)
+        return drawn(renderer, small_shot, take, (1005,), plates)[1005]
+
+    first, again, other = heard(1), heard(0), heard(2)
+    assert len(reads) == 2 and same(first, again) and not same(first, other)
 
 
 def test_a_take_without_sound_is_drawn_with_the_code_for_no_sound(renderer, small_shot, plates):

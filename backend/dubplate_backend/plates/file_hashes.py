@@ -10,14 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-from dubplate_shared.files import sha256_file
+from dubplate_shared.files import Stamp, file_stamp, sha256_file
 
 MOST_FILES = 500_000  # about 100 MB: a night's work of a studio
 # A file changed within this time before it is looked at may be changed again with the same times: file systems keep
 # them in steps, the coarsest in use (FAT, and some network disks) 2 s. Its hash is not remembered.
 COARSEST_STEP_S = 2.0
-
-Stamp = tuple[int, int, int, int]
 
 
 class FileHashes:
@@ -34,7 +32,7 @@ class FileHashes:
     def sha256(self, path: Path) -> str:
         """Hex SHA-256 of the file's bytes. Raises OSError."""
         name = os.fspath(path)
-        stamp = _stamp(path)
+        stamp = file_stamp(path)
         with self._lock:
             known = self._known.get(name)
             if known is not None and known[0] == stamp:
@@ -43,14 +41,9 @@ class FileHashes:
             self.files_read += 1
         found = sha256_file(path)
         settled = self._clock() - max(stamp[1], stamp[2]) / 1e9 > COARSEST_STEP_S
-        if settled and _stamp(path) == stamp:
+        if settled and file_stamp(path) == stamp:
             with self._lock:
                 self._known[name] = (stamp, found)
                 while len(self._known) > self._most:
                     self._known.popitem(last=False)
         return found
-
-
-def _stamp(path: Path) -> Stamp:
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino

@@ -46,7 +46,7 @@ from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.texture.sampling import mip_levels, sample_levels
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import InvalidInput
-from dubplate_shared.files import sha256_arrays
+from dubplate_shared.files import file_stamp, sha256_arrays
 from dubplate_shared.progress import Stop, check
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import TRACKED, Take
@@ -109,6 +109,7 @@ class NeuralTextureRenderer:
         self._drawer = WindowDrawer(generator, preset, self.hearing, device or torch.device("cpu"))
         self._geometry = HeadGeometry(head, preset.crop_size)
         self._plan: tuple[Shot, _Plan] | None = None  # of the last shot asked for
+        self._voice: tuple[object, npt.NDArray[np.float32]] | None = None  # of the last file asked for, as it was
 
     @classmethod
     def load(cls, folder: Path, info: ActorInfo, head: HeadModel) -> NeuralTextureRenderer:
@@ -192,7 +193,7 @@ class NeuralTextureRenderer:
         shot.checked(take)
         plan = self._planned(shot)
         wanted = [index for index in shot.indices(frames) if plan.usable[index]]
-        spectrogram = _spectrogram(shot, take)
+        spectrogram = self._spectrogram(shot, take)
         crops: dict[int, npt.NDArray[np.uint8]] = {}  # reference crops, at most the bank's count
         prepared: dict[int, PreparedFrame] = {}
         count, first_frame = self.preset.batch_windows, shot.info.first_frame
@@ -220,6 +221,17 @@ class NeuralTextureRenderer:
         if planned is None or planned[0] is not shot:
             planned = self._plan = (shot, _Plan.of(shot, self.preset))
         return planned[1]
+
+    def _spectrogram(self, shot: Shot, take: Take) -> npt.NDArray[np.float32] | None:
+        """Mel of the voice that belongs to the take, or None."""
+        path = _voice_path(shot, take)
+        if path is None:
+            return None
+        state = (path, file_stamp(path))
+        voice = self._voice  # read once, as the plan is
+        if voice is None or voice[0] != state:
+            voice = self._voice = (state, mel(*audio(path)))
+        return voice[1]
 
     def _prepare(
         self, shot: Shot, take: Take, index: int, plan: _Plan, crops: dict[int, npt.NDArray[np.uint8]], plates: Plates
@@ -308,11 +320,9 @@ class _Plan:
         return window_indices(index, self.usable, self.times, self.size)
 
 
-def _spectrogram(shot: Shot, take: Take) -> npt.NDArray[np.float32] | None:
-    """Mel of the voice that belongs to the take, or None."""
+def _voice_path(shot: Shot, take: Take) -> Path | None:
     named = take.origin.get("audio")
-    path = shot.resolve(str(named)) if named else (shot.audio_path() if take.name == TRACKED else None)
-    return None if path is None else mel(*audio(path))
+    return shot.resolve(str(named)) if named else (shot.audio_path() if take.name == TRACKED else None)
 
 
 def _padded(items: list[Any], count: int) -> list[Any]:
