@@ -9,7 +9,7 @@ from bpy.props import EnumProperty
 from .. import compat, monitor
 from ..operators import attempt
 from ..request import output_of
-from ..scene.export_head import camera_of
+from ..scene.camera import camera_of
 from ..scene.plate import is_display, plate_clip
 from ..scene.shot_link import ShotLink, find_head, heads
 from .background import show_plates
@@ -50,7 +50,7 @@ class DUBPLATE_OT_show_results(bpy.types.Operator):
         link = ShotLink.of(head)
         plates = find_plates(output_of(context), link.name, scene.dubplate.version)
         colour_space = link.load_shot().info.plate.colour_space
-        camera = camera_of(context, head)
+        camera = camera_of(scene, head)
         if self.place == "SEQUENCER":
             add_strips(scene, plates, colour_space)
             if is_display(colour_space) and not compat.SEQUENCER_BALANCES:

@@ -98,7 +98,7 @@ def _add_bones(armature: bpy.types.Object, rig: Rig) -> None:
     """Bones exist in edit mode only, and edit mode wants the object to be the active one."""
     layer = bpy.context.view_layer
     before = layer.objects.active
-    if before is not None and before.mode != "OBJECT":
+    if before is not None and before.mode != "OBJECT" and bpy.ops.object.mode_set.poll():
         bpy.ops.object.mode_set(mode="OBJECT")
     layer.objects.active = armature
     bpy.ops.object.mode_set(mode="EDIT")

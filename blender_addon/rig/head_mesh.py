@@ -82,7 +82,7 @@ def _add_materials(mesh: bpy.types.Mesh, rig: Rig) -> None:
 
 def _material(label: str, colour: tuple[float, ...]) -> bpy.types.Material:
     name = f"Dubplate {label}"
-    material = bpy.data.materials.get(name)
+    material = bpy.data.materials.get((name, None))  # this file's own, and not a library's
     if material is None:
         material = bpy.data.materials.new(name)
         material.diffuse_color = colour

@@ -78,7 +78,7 @@ def chin() -> bpy.types.Object:
 def _shape(name: str, mesh: Mesh) -> bpy.types.Object:
     """The shape's object, in no scene: bones alone use it."""
     name = f"Dubplate {name}"
-    found = bpy.data.objects.get(name)
+    found = bpy.data.objects.get((name, None))  # this file's own, and not a library's
     if found is None:
         data = bpy.data.meshes.new(name)
         data.from_pydata(*mesh)

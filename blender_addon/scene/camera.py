@@ -18,6 +18,7 @@ from dubplate_shared.shot import Shot
 
 from ..curves.animation import Curve, write_action
 from ..rig.axes import CAMERA_EULER
+from .shot_link import BELONGS_KEY
 
 Array = npt.NDArray[Any]
 
@@ -58,3 +59,9 @@ def build_camera(shot: Shot, name: str, collection: bpy.types.Collection, frames
         curves = [Curve(path, 0, "Camera", lens[:, index]) for index, path in enumerate(paths)]
         write_action(data, f"{name}_zoom", frames, curves)
     return camera
+
+
+def camera_of(scene: bpy.types.Scene, armature: bpy.types.Object) -> bpy.types.Object | None:
+    """The camera that came with the head, or else the scene's."""
+    cameras = (thing for thing in scene.objects if thing.type == "CAMERA")
+    return next((camera for camera in cameras if camera.get(BELONGS_KEY) == armature), scene.camera)

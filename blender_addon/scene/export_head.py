@@ -17,6 +17,7 @@ from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.files import atomic_path
 
 from ..rig.build import head_mesh_of
+from .camera import camera_of
 from .shot_link import ShotLink
 
 ALEMBIC_SUFFIX = ".abc"
@@ -51,7 +52,7 @@ def export_head(
         raise InvalidInput(f"{armature.name} has lost its mesh.", hint="Import the shot again.")
     link = ShotLink.of(armature)
     numbers = sorted(frames) or link.frames
-    camera = camera_of(context, armature)
+    camera = camera_of(context.scene, armature)
     chosen = [mesh] if camera is None else [mesh, camera]
     with atomic_path(path) as temporary, _alone(context, chosen, numbers[0], numbers[-1]):
         temporary.unlink()  # Blender's USD opens what is there
@@ -61,15 +62,6 @@ def export_head(
                 f"Blender wrote nothing to {path}.", hint="Look at Blender's console for the reason."
             )
     return Exported(path, (numbers[0], numbers[-1]), camera.name if camera else None)
-
-
-def camera_of(context: bpy.types.Context, armature: bpy.types.Object) -> bpy.types.Object | None:
-    """The camera that came with the head, or else the scene's."""
-    for collection in armature.users_collection:
-        for thing in collection.objects:
-            if thing.type == "CAMERA":
-                return thing
-    return context.scene.camera
 
 
 def _write(path: Path, first: int, last: int) -> None:
@@ -127,23 +119,54 @@ def _usd_options() -> dict[str, object]:
 def _alone(context: bpy.types.Context, chosen: list[bpy.types.Object], first: int, last: int) -> Iterator[None]:
     """Only `chosen` selected and the scene's range first to last, and all as it was afterwards."""
     scene, layer = context.scene, context.view_layer
-    if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")
-    selected = [thing for thing in layer.objects if thing.select_get()]
-    unselectable = [thing for thing in chosen if thing.hide_select]
-    span, now = (scene.frame_start, scene.frame_end), scene.frame_current
+    span, now = (scene.frame_start, scene.frame_end), (scene.frame_current, scene.frame_subframe)
+    with _object_mode(layer), _seen(scene, layer, chosen):
+        selected = [thing for thing in layer.objects if thing.select_get()]
+        try:
+            for thing in layer.objects:
+                thing.select_set(thing in chosen)
+            scene.frame_start, scene.frame_end = first, last
+            scene.frame_set(first)  # Blender's Alembic writes a single frame as the scene stands
+            yield
+        finally:
+            scene.frame_start, scene.frame_end = span
+            scene.frame_set(now[0], subframe=now[1])
+            for thing in layer.objects:
+                thing.select_set(thing in selected)
+
+
+@contextmanager
+def _object_mode(layer: bpy.types.ViewLayer) -> Iterator[None]:
+    """Exporters want it; the artist may be posing."""
+    mode = layer.objects.active.mode if layer.objects.active is not None else "OBJECT"
+    if mode == "OBJECT" or not bpy.ops.object.mode_set.poll():  # what is hidden cannot change its mode
+        yield
+        return
+    bpy.ops.object.mode_set(mode="OBJECT")
     try:
-        for thing in unselectable:
-            thing.hide_select = False
-        for thing in layer.objects:
-            thing.select_set(thing in chosen)
-        scene.frame_start, scene.frame_end = first, last
-        scene.frame_set(first)  # Blender's Alembic writes a single frame as the scene stands
         yield
     finally:
-        scene.frame_start, scene.frame_end = span
-        scene.frame_set(now)
-        for thing in layer.objects:
-            thing.select_set(thing in selected)
-        for thing in unselectable:
-            thing.hide_select = True
+        bpy.ops.object.mode_set(mode=mode)
+
+
+@contextmanager
+def _seen(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, things: list[bpy.types.Object]) -> Iterator[None]:
+    """Things visible and selectable, wherever they were hidden: exporters leave out what is not, and say nothing."""
+    top = scene.collection.objects
+    added = [thing for thing in things if thing not in top.values()]
+    before = [(thing, thing.hide_viewport, thing.hide_select, thing.hide_get()) for thing in things]
+    try:
+        for thing in added:
+            top.link(thing)  # their own collection may be hidden or excluded
+        for thing in things:
+            thing.hide_viewport = thing.hide_select = False
+        layer.update()
+        for thing in things:
+            thing.hide_set(False)
+        yield
+    finally:
+        for thing, in_viewport, from_selection, by_eye in before:
+            thing.hide_set(by_eye)
+            thing.hide_viewport, thing.hide_select = in_viewport, from_selection
+        for thing in added:
+            top.unlink(thing)

@@ -16,7 +16,7 @@ from ..layers.takes import load_take
 from ..rig.build import build_rig
 from .camera import build_camera, pixel_aspect
 from .plate import show_plate
-from .shot_link import heads
+from .shot_link import BELONGS_KEY, heads
 from .sound import add_sound
 from .timeline import differences, set_timeline
 
@@ -53,6 +53,7 @@ def import_with_notes(path: Path | str, *, take: str = TRACKED, set_up_scene: bo
     armature = build_rig(shot.rig, f"HEAD_{name}", collection)
     load_take(armature, shot, performance)
     camera = build_camera(shot, f"CAM_{name}", collection, shot.frames)
+    camera[BELONGS_KEY] = armature
     notes = []
     if alone and set_up_scene:
         scene.camera = camera

@@ -12,6 +12,7 @@ import bpy
 from dubplate_shared.errors import InvalidInput
 
 from ..compat import sequence_strips
+from .camera import camera_of
 from .plate import plate_clip
 from .shot_link import ShotLink, heads
 
@@ -30,7 +31,7 @@ def missing(scene: bpy.types.Scene) -> list[Missing]:
     found = [each for head in heads(scene) for each in _of_head(scene, head)]
     if heads(scene):
         found += [
-            Missing(f"Sound {Path(strip.sound.filepath).name}", "file.find_missing_files") for strip in _silent(scene)
+            Missing(f"Sound {Path(sound.filepath).name}", "file.find_missing_files") for sound in _silent(scene)
         ]
     return found
 
@@ -40,21 +41,21 @@ def _of_head(scene: bpy.types.Scene, head: bpy.types.Object) -> Iterator[Missing
     try:
         link.package()
     except InvalidInput:
-        yield Missing(f"Shot {Path(link.path).name}", "dubplate.find_shot", head.name)
+        yield Missing(f"Shot {link.folder_name}", "dubplate.find_shot", head.name)
     actor = head.dubplate_actor or scene.dubplate.actor
     if actor and not _exists(actor):
         yield Missing(f"Actor {Path(actor).name}", "dubplate.choose_actor", head.name)
-    for collection in head.users_collection:
-        for camera in collection.objects:
-            clip = plate_clip(camera) if camera.type == "CAMERA" else None
-            if clip is not None and not _exists(clip.filepath):
-                yield Missing(f"Plate {Path(clip.filepath).name}", "file.find_missing_files", head.name)
+    clip = plate_clip(camera_of(scene, head))
+    if clip is not None and not _exists(clip.filepath, clip.library):
+        yield Missing(f"Plate {Path(clip.filepath).name}", "file.find_missing_files", head.name)
 
 
-def _silent(scene: bpy.types.Scene) -> list[bpy.types.SoundStrip]:
+def _silent(scene: bpy.types.Scene) -> list[bpy.types.Sound]:
     strips = sequence_strips(scene.sequence_editor) if scene.sequence_editor else ()
-    return [strip for strip in strips if strip.type == "SOUND" and not _exists(strip.sound.filepath)]
+    sounds = [strip.sound for strip in strips if strip.type == "SOUND" and strip.sound is not None]
+    return [sound for sound in sounds if sound.packed_file is None and not _exists(sound.filepath, sound.library)]
 
 
-def _exists(path: str) -> bool:
-    return Path(bpy.path.abspath(path)).expanduser().exists()
+def _exists(path: str, library: bpy.types.Library | None = None) -> bool:
+    """library: the file that a relative path is relative to, where that is not the open one."""
+    return Path(bpy.path.abspath(path, library=library)).expanduser().exists()

@@ -14,7 +14,7 @@ from dubplate_shared.shot import Shot
 
 from .. import monitor
 from ..operators import SHOT_SUFFIX, DUBPLATE_OT_import_shot, attempt
-from .export_head import camera_of
+from .camera import camera_of
 from .missing import missing
 from .plate import plate_clip
 from .proxy import build_proxy, is_large
@@ -61,13 +61,13 @@ class DUBPLATE_OT_build_proxy(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return any(is_large(plate_clip(camera_of(context, head))) for head in heads(context.scene))
+        return any(is_large(plate_clip(camera_of(context.scene, head))) for head in heads(context.scene))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return attempt(self, lambda: self._build(context))
 
     def _build(self, context: bpy.types.Context) -> None:
-        camera = camera_of(context, find_head(context))
+        camera = camera_of(context.scene, find_head(context))
         clip = plate_clip(camera)
         if camera is None or clip is None:
             raise InvalidInput("The shot's plate is not in the scene.", hint="Import the shot again: its keys stay.")

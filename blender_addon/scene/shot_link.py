@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import bpy
 
@@ -51,9 +51,14 @@ class ShotLink:
             )
         stored = armature[_KEY].to_dict()
         link = cls(**{name: stored[name] for name in cls.__dataclass_fields__})
-        beside = [Path(blend).parent / Path(link.path).name for blend in _library(armature)]
+        beside = [Path(blend).parent / link.folder_name for blend in _library(armature)]
         moved = next((path for path in beside if path.is_dir()), None)
         return link if moved is None or Path(link.path).is_dir() else replace(link, path=str(moved))
+
+    @property
+    def folder_name(self) -> str:
+        """NAME.dubshot, whichever system's path leads there."""
+        return PureWindowsPath(self.path).name  # it knows both separators
 
     def store(self, armature: bpy.types.Object) -> None:
         armature[_KEY] = asdict(self)
@@ -61,13 +66,13 @@ class ShotLink:
     def package(self) -> Path:
         """Where the shot package is now. Raises InvalidInput where it is gone."""
         path = Path(self.path)
-        beside = Path(bpy.data.filepath).parent / path.name
+        beside = Path(bpy.data.filepath).parent / self.folder_name
         for candidate in (path, beside):
             if candidate.is_dir():
                 return candidate
         raise InvalidInput(
             f"The shot package {path} is not there; the keys are kept.",
-            hint=f"Put {path.name} back, or beside the .blend.",
+            hint=f"Put {self.folder_name} back, or beside the .blend.",
         )
 
     def load_shot(self) -> Shot:
