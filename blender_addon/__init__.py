@@ -7,7 +7,7 @@ import atexit
 
 import bpy
 
-from . import command, fixes, monitor, operators, panel, preferences, settings
+from . import command, fix_operators, monitor, operators, panel, preferences, settings
 from .controls import operators as control_operators
 from .controls import panel as control_panel
 from .controls import slider, tool
@@ -26,7 +26,7 @@ from .tools import panel as tool_panel
 
 _CLASSES = (
     preferences.DubplatePreferences,
-    *fixes.CLASSES,
+    *fix_operators.CLASSES,
     *operators.CLASSES,
     *panel.CLASSES,
     *layer_operators.CLASSES,

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The add-on's actions, thin: each checks, calls one room and says what came of it."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import bpy
 from bpy.props import StringProperty
 
 from dubplate_shared.errors import DubplateError, InvalidInput
 
 from . import monitor
+from .actions import OnAHead, PicksAFolder, attempt
 from .layers.takes import load_take
 from .request import Choice
 from .scene.export_head import SUFFIXES, export_head
@@ -21,31 +19,7 @@ from .scene.shot_link import ShotLink, find_head, heads
 SHOT_SUFFIX = ".dubshot"
 
 
-def attempt(operator: bpy.types.Operator, action: Callable[[], None]) -> set[str]:
-    """Run `action`; an error of ours is reported with its fix and shown in the panel."""
-    try:
-        action()
-    except DubplateError as error:
-        monitor.show_error(error)
-        operator.report({"ERROR"}, f"{error.message} {error.hint}".strip())
-        return {"CANCELLED"}
-    return {"FINISHED"}
-
-
-class OnAHead:
-    """What actions on a head have in common: `_run` gets the one that is meant, and errors are told with their fix."""
-
-    bl_options = frozenset({"REGISTER", "UNDO"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._run(context, find_head(context)))
-
-
-class DUBPLATE_OT_import_shot(bpy.types.Operator):
+class DUBPLATE_OT_import_shot(PicksAFolder, bpy.types.Operator):
     """Import a tracked shot: head, curves, camera, plate and sound"""
 
     bl_idname = "dubplate.import_shot"
@@ -58,8 +32,6 @@ class DUBPLATE_OT_import_shot(bpy.types.Operator):
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
     )
-    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     take: StringProperty(name="Take", description="The performance to put on the curves", default="tracked")
     set_up_scene: bpy.props.BoolProperty(
         name="Set Up Scene",
@@ -67,35 +39,28 @@ class DUBPLATE_OT_import_shot(bpy.types.Operator):
         default=True,
     )
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.filepath:  # dropped on a window
             return self.execute(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return PicksAFolder.invoke(self, context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return attempt(self, lambda: self._import(context))
 
     def _import(self, context: bpy.types.Context) -> None:
         monitor.clear_status()
-        imported = import_with_notes(self._package(), take=self.take, set_up_scene=self.set_up_scene)
+        package = self.package(SHOT_SUFFIX)
+        if package is None:
+            raise InvalidInput(
+                f"{self.filepath or self.directory or 'Nothing'} is no shot package.",
+                hint=f"Choose a NAME{SHOT_SUFFIX} folder.",
+            )
+        imported = import_with_notes(package, take=self.take, set_up_scene=self.set_up_scene)
         for note in imported.notes:
             self.report({"WARNING"}, note)
         _look_through_camera(context)
         if is_large(plate_clip(imported.camera)):
             self.report({"INFO"}, "The plate is large: Build Plate Proxy in the Dubplate tab lets it play smoothly.")
-
-    def _package(self) -> Path:
-        """A package is a folder: people pick it, step into it, or pick a file in it."""
-        for text in (self.filepath, self.directory):
-            path = Path(bpy.path.abspath(text))
-            for candidate in (path, path.parent):
-                if text and candidate.suffix == SHOT_SUFFIX:
-                    return candidate
-        raise InvalidInput(
-            f"{self.filepath or self.directory or 'Nothing'} is no shot package.",
-            hint=f"Choose a NAME{SHOT_SUFFIX} folder.",
-        )
 
 
 def _look_through_camera(context: bpy.types.Context) -> None:
@@ -104,24 +69,15 @@ def _look_through_camera(context: bpy.types.Context) -> None:
             area.spaces.active.region_3d.view_perspective = "CAMERA"
 
 
-class DUBPLATE_OT_load_take(bpy.types.Operator):
+class DUBPLATE_OT_load_take(OnAHead, bpy.types.Operator):
     """Put another take of the shot under the offsets, which stay; the take that was heard is muted"""
 
     bl_idname = "dubplate.load_take"
     bl_label = "Load Take"
-    bl_options = frozenset({"REGISTER", "UNDO"})
 
     take: StringProperty(name="Take", description="A take of the shot", default="tracked")
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._load(context))
-
-    def _load(self, context: bpy.types.Context) -> None:
-        head = find_head(context)
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
         shot = ShotLink.of(head).load_shot()
         load_take(head, shot, shot.take(self.take))
 
@@ -142,31 +98,30 @@ class DUBPLATE_MT_takes(bpy.types.Menu):
             self.layout.operator(DUBPLATE_OT_load_take.bl_idname, text=name).take = name
 
 
-class DUBPLATE_OT_export_head(bpy.types.Operator):
+class DUBPLATE_OT_export_head(OnAHead, bpy.types.Operator):
     """Write the animated head and its camera as Alembic or USD"""
 
     bl_idname = "dubplate.export_head"
     bl_label = "Export Dubplate Head"
+    bl_options = frozenset({"REGISTER"})
 
     filepath: StringProperty(name="File", description="NAME.abc, NAME.usd, NAME.usdc or NAME.usda", subtype="FILE_PATH")
     filter_glob: StringProperty(default="".join(f"*{suffix};" for suffix in SUFFIXES), options={"HIDDEN", "SKIP_SAVE"})
     check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self.filepath = self.filepath or f"{ShotLink.of(find_head(context)).name}{SUFFIXES[0]}"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        named = attempt(self, lambda: self._name_file(context))
+        if named == {"FINISHED"}:
+            context.window_manager.fileselect_add(self)
+            return {"RUNNING_MODAL"}
+        return named
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._export(context))
+    def _name_file(self, context: bpy.types.Context) -> None:
+        self.filepath = self.filepath or f"{ShotLink.of(find_head(context, self.head)).name}{SUFFIXES[0]}"
 
-    def _export(self, context: bpy.types.Context) -> None:
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         monitor.clear_status()
-        exported = export_head(context, find_head(context), bpy.path.abspath(self.filepath))
+        exported = export_head(context, head, bpy.path.abspath(self.filepath))
         first, last = exported.frames
         self.report({"INFO"}, f"{exported.path}: frames {first} to {last}")
         if exported.camera is None:

@@ -9,7 +9,7 @@ import bpy
 
 from . import monitor, operators
 from .connection.session import Session
-from .scene.shot_link import ShotLink, heads, is_linked
+from .scene.shot_link import ShotLink, head_at_hand, heads
 
 _LINE_CHARACTERS = 36  # of an error text in a sidebar of usual width; Blender's labels do not wrap
 
@@ -58,15 +58,16 @@ def _start_words(session: Session) -> str:
 
 def _draw_shot(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     layout.operator(operators.DUBPLATE_OT_import_shot.bl_idname, text="Import Shot", icon="IMPORT")
+    at_hand = head_at_hand(context)
     for armature in heads(context.scene):
         link = ShotLink.of(armature)
         box = layout.box()
-        active = len(heads(context.scene)) == 1 or armature in (context.object, getattr(context.object, "parent", None))
+        active = armature == at_hand
         box.label(text=link.name, icon="ARMATURE_DATA" if active else "BLANK1")
         box.label(text=f"Frames {link.frames[0]} to {link.frames[-1]}, take {link.take}")
         if len(heads(context.scene)) > 1:
             box.prop(armature, "dubplate_actor", text="Actor")
-        if active and is_linked(armature):
+        if active:
             box.menu(operators.DUBPLATE_MT_takes.bl_idname)
 
 

@@ -100,21 +100,27 @@ def reach_backend(session: Session, context: bpy.types.Context, choice: Choice =
         session.start(_environment(context, choice))
 
 
-def _environment(context: bpy.types.Context, choice: Choice) -> Environment:
-    python = choice.python or preference(context, "python")
+def backend_python(context: bpy.types.Context, chosen: str = "") -> Path:
+    """The Python that has the backend: `chosen`, or as the preferences say. Raises InvalidInput where there is none."""
+    python = chosen or preference(context, "python")
     if not python:
         raise Unset(
             "No Python for the backend is set.",
             hint="Set it in Preferences > Add-ons > Dubplate, or give --python or --connection.",
             setting="python",
         )
+    return _path(python)
+
+
+def _environment(context: bpy.types.Context, choice: Choice) -> Environment:
+    python = backend_python(context, choice.python)
     folder, head = preference(context, "actor_folder"), preference(context, "head")
     scratch = Path(bpy.app.tempdir)
     roots = [package.parent for package in _packages(context)]
     roots += [actor.parent for actor in _actors(context, choice)]
     roots += [_path(folder).resolve()] if folder else []
     return Environment(
-        python=_path(python),
+        python=python,
         roots=tuple(dict.fromkeys(root for root in roots if root.is_dir())) or (scratch,),
         output_root=_made(_output(context, choice) or scratch),
         head=str(_path(head)) if head else "",

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from dubplate_shared.errors import BackendUnreachable, ExitCode
 
+from .child_process import start_dubplate
+
 START_TIMEOUT_S = 120.0  # torch and a head model from a cold disk
 STOP_TIMEOUT_S = 15.0  # the backend gives a render 10 s to reach the end of its frame
 LOOK_INTERVAL_S = 0.05
@@ -94,7 +96,7 @@ def start_backend(
     connection_file.parent.mkdir(parents=True, exist_ok=True)
     connection_file.unlink(missing_ok=True)  # an old one would be taken for the new backend's
     log_file = connection_file.with_suffix(".log")
-    command = [str(python), "-m", "dubplate_backend.cli.main", "serve"]
+    command = ["serve"]
     for root in roots:
         command += ["--root", str(root)]
     command += ["--output-root", str(output_root), "--connection", str(connection_file)]
@@ -102,21 +104,7 @@ def start_backend(
     command += ["--head", head] if head else []
     command += [] if resume else ["--no-resume"]
     command += ["--idle-exit", str(idle_exit)] if idle_exit is not None else []
-    try:
-        with open(log_file, "wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-    except OSError as error:
-        raise BackendUnreachable(
-            f"{python} cannot be started: {error.strerror}.",
-            hint="Set the path of a Python that has Dubplate's backend.",
-        ) from error
+    process = start_dubplate(python, command, log_file, environment or {})
     backend = BackendProcess(process, connection_file, log_file, scratch)
     if wait > 0:
         backend.wait(wait)

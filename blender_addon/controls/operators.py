@@ -11,11 +11,11 @@ from dubplate_shared.errors import DubplateError, InvalidInput
 from dubplate_shared.landmarks import LIPS, LOWER_OUTER_LIP
 
 from .. import monitor
+from ..actions import OnAHead
 from ..curves import animation, channels
 from ..layers import stack
-from ..operators import attempt
 from ..rig.controls import ControlMatrix
-from ..scene.shot_link import find_head, heads
+from ..scene.shot_link import find_head
 from .drag import LipDrag
 from .grab import Solution
 
@@ -23,12 +23,11 @@ _CATCH_PX = 40  # how near the mouse must be to a point of the lips
 _DEFAULT_SPREAD = 3  # frames: with the frame itself a fifth of a second, about a syllable's movement
 
 
-class DUBPLATE_OT_drag_lip(bpy.types.Operator):
+class DUBPLATE_OT_drag_lip(OnAHead, bpy.types.Operator):
     """Drag a point of the lips: the controls that bring it there are solved and keyed on the frame"""
 
     bl_idname = "dubplate.drag_lip"
     bl_label = "Drag Lip"
-    bl_options = frozenset({"REGISTER", "UNDO"})
 
     landmark: IntProperty(
         name="Point",
@@ -36,12 +35,20 @@ class DUBPLATE_OT_drag_lip(bpy.types.Operator):
         default=LOWER_OUTER_LIP,
         min=0,
         max=467,
+        options={"SKIP_SAVE"},
     )
     move: FloatVectorProperty(
-        name="Move", description="In millimetres: to the subject's left, up, out of the face", size=3, precision=2
+        name="Move",
+        description="In millimetres: to the subject's left, up, out of the face",
+        size=3,
+        precision=2,
+        options={"SKIP_SAVE"},  # a click that drags nothing would do the last drag again
     )
     sight: FloatVectorProperty(
-        name="Sight", description="Direction in which the move is free; none where it is 0", size=3, options={"HIDDEN"}
+        name="Sight",
+        description="Direction in which the move is free; none where it is 0",
+        size=3,
+        options={"HIDDEN", "SKIP_SAVE"},
     )
     spread: IntProperty(
         name="Spread",
@@ -51,19 +58,12 @@ class DUBPLATE_OT_drag_lip(bpy.types.Operator):
         soft_max=24,
     )
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._key(context))
-
-    def _key(self, context: bpy.types.Context) -> None:
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         if self.landmark not in LIPS:
             raise InvalidInput(
                 f"Point {self.landmark} is not on the lips.", hint="Take 13 or 14 in the middle, 61 or 291 at a corner."
             )
-        drag = LipDrag(find_head(context), context.scene.frame_current)
+        drag = LipDrag(head, context.scene.frame_current)
         sight = np.array(self.sight)
         solution = drag.pull(self.landmark, np.array(self.move), sight if sight.any() else None)
         drag.key(solution, self.spread)
@@ -73,7 +73,7 @@ class DUBPLATE_OT_drag_lip(bpy.types.Operator):
         if context.region_data is None:
             return self.execute(context)
         try:
-            self._drag = LipDrag(find_head(context), context.scene.frame_current)
+            self._drag = LipDrag(find_head(context, self.head), context.scene.frame_current)
             self._catch(context, event)
         except DubplateError as error:
             monitor.show_error(error)
@@ -108,6 +108,10 @@ class DUBPLATE_OT_drag_lip(bpy.types.Operator):
             return self.execute(context)
         return {"RUNNING_MODAL"}
 
+    def cancel(self, _context: bpy.types.Context) -> None:
+        """Blender ends the drag, such as for another file."""
+        self._drag.put_back()
+
     def _follow(self, context: bpy.types.Context, event: bpy.types.Event) -> Solution:
         point = self._grip + np.array((event.mouse_region_x, event.mouse_region_y))
         region, data = context.region, context.region_data
@@ -117,24 +121,16 @@ class DUBPLATE_OT_drag_lip(bpy.types.Operator):
         return solution
 
 
-class DUBPLATE_OT_key_control(bpy.types.Operator):
+class DUBPLATE_OT_key_control(OnAHead, bpy.types.Operator):
     """Key the control as it is on this frame, or take its key away"""
 
     bl_idname = "dubplate.key_control"
     bl_label = "Key Control"
-    bl_options = frozenset({"REGISTER", "UNDO"})
 
     control: StringProperty(name="Control", description="Its name, such as smile_L")
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._key(context))
-
-    def _key(self, context: bpy.types.Context) -> None:
-        head, frame = find_head(context), context.scene.frame_current
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
+        frame = context.scene.frame_current
         if self.control not in ControlMatrix.of(head).names:
             raise InvalidInput(f"{head.name} has no control {self.control!r}.", hint="Take one of the Controls panel.")
         channel = channels.control(self.control)

@@ -6,12 +6,11 @@ from __future__ import annotations
 import bpy
 
 from dubplate_shared.controls import CONTROLS
-from dubplate_shared.errors import DubplateError
 
 from ..curves import animation, channels
+from ..head_panel import HeadPanel
 from ..rig.armature import EXPRESSION_COUNT, expression_path
 from ..rig.controls import ControlMatrix, handle_name
-from ..scene.shot_link import find_head, heads
 from .operators import DUBPLATE_OT_key_control
 
 _JAW_AXES = ("Open", "Side", "Twist")
@@ -19,27 +18,15 @@ _COMPONENTS_A_BLOCK = 10
 _TOOLS = {"POSE": "dubplate.drag_lips", "OBJECT": "dubplate.drag_lips_object"}
 
 
-class DUBPLATE_PT_controls(bpy.types.Panel):
+class DUBPLATE_PT_controls(HeadPanel, bpy.types.Panel):
     """Jaw and semantic controls of the active head"""
 
     bl_idname = "DUBPLATE_PT_controls"
     bl_label = "Controls"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Dubplate"
     bl_options = frozenset({"DEFAULT_CLOSED"})
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw_head(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         layout = self.layout
-        try:
-            head = find_head(context)
-        except DubplateError:
-            layout.label(text="Select a head", icon="INFO")
-            return
         layout.use_property_split = True
         if context.mode in _TOOLS:
             button = layout.operator("wm.tool_set_by_id", text="Drag Lips", icon="RESTRICT_SELECT_OFF")
@@ -73,21 +60,15 @@ def _mark(curve: bpy.types.FCurve | None, frame: int) -> str:
     return "DECORATE_KEYFRAME" if animation.has_key(curve, frame) else "DECORATE_ANIMATE"
 
 
-class DUBPLATE_PT_expression(bpy.types.Panel):
+class DUBPLATE_PT_expression(HeadPanel, bpy.types.Panel):
     """The hundred components of the head model, in standard deviations: what the controls are made of"""
 
     bl_idname = "DUBPLATE_PT_expression"
     bl_label = "Expression Components"
     bl_parent_id = DUBPLATE_PT_controls.bl_idname
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_options = frozenset({"DEFAULT_CLOSED"})
 
-    def draw(self, context: bpy.types.Context) -> None:
-        try:
-            head = find_head(context)
-        except DubplateError:
-            return
+    def draw_head(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
         for first in range(0, EXPRESSION_COUNT, _COMPONENTS_A_BLOCK):
             column = self.layout.column(align=True)
             for component in range(first, first + _COMPONENTS_A_BLOCK):

@@ -7,7 +7,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from dubplate_shared.errors import DubplateError
 from dubplate_shared.take import TRACKED
 
-from ..operators import OnAHead, attempt
+from ..actions import OnAHead, attempt
 from ..scene.shot_link import ShotLink, find_head
 from . import bake, takes
 from .offsets import fade_offsets
@@ -24,8 +24,8 @@ class DUBPLATE_OT_hear_take(OnAHead, bpy.types.Operator):
 
     take: StringProperty(name="Take", description="A take that was loaded")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: takes.hear_take(find_head(context), self.take))
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        takes.hear_take(head, self.take)
 
 
 class DUBPLATE_OT_flip_takes(OnAHead, bpy.types.Operator):
@@ -34,8 +34,8 @@ class DUBPLATE_OT_flip_takes(OnAHead, bpy.types.Operator):
     bl_idname = "dubplate.flip_takes"
     bl_label = "Flip Takes"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: takes.hear_next(find_head(context)))
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        takes.hear_next(head)
 
 
 class DUBPLATE_OT_patch_range(OnAHead, bpy.types.Operator):
@@ -45,8 +45,14 @@ class DUBPLATE_OT_patch_range(OnAHead, bpy.types.Operator):
     bl_label = "Patch Range"
 
     take: StringProperty(name="Take", description="A take of the shot; tracked is what was filmed", default=TRACKED)
-    first: IntProperty(name="First", description="First frame on which the take is heard alone; 0: of the range")
-    last: IntProperty(name="Last", description="Last frame on which the take is heard alone; 0: of the range")
+    first: IntProperty(
+        name="First",
+        description="First frame on which the take is heard alone; 0: of the range",
+        options={"SKIP_SAVE"},
+    )
+    last: IntProperty(
+        name="Last", description="Last frame on which the take is heard alone; 0: of the range", options={"SKIP_SAVE"}
+    )
     fade: IntProperty(
         name="Cross-fade",
         description="Frames before and after over which it comes in and goes out",
@@ -61,26 +67,23 @@ class DUBPLATE_OT_patch_range(OnAHead, bpy.types.Operator):
     )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self.first, self.last = self._range(context)
-        return context.window_manager.invoke_props_dialog(self)
+        asked = attempt(self, lambda: self._fill_in(context, find_head(context, self.head)))
+        return context.window_manager.invoke_props_dialog(self) if asked == {"FINISHED"} else asked
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._patch(context))
-
-    def _patch(self, context: bpy.types.Context) -> None:
-        head = find_head(context)
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         shot = ShotLink.of(head).load_shot()
-        first, last = self._range(context)
-        track = add_patch(head, shot, shot.take(self.take), range(first, last + 1), self.fade)
+        self._fill_in(context, head)
+        track = add_patch(head, shot, shot.take(self.take), range(self.first, self.last + 1), self.fade)
         if not self.keep_offsets:
             frames, share = patch_share(track)
             fade_offsets(head, frames, share)
 
-    def _range(self, context: bpy.types.Context) -> tuple[int, int]:
-        scene, shot = context.scene, ShotLink.of(find_head(context)).frames
+    def _fill_in(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
+        """The range, where it was not told."""
+        scene, shot = context.scene, ShotLink.of(head).frames
         preview = scene.use_preview_range
         first, last = (scene.frame_preview_start, scene.frame_preview_end) if preview else (shot[0], shot[-1])
-        return self.first or max(first, shot[0]), self.last or min(last, shot[-1])
+        self.first, self.last = self.first or max(first, shot[0]), self.last or min(last, shot[-1])
 
 
 class DUBPLATE_OT_remove_patch(OnAHead, bpy.types.Operator):
@@ -91,8 +94,8 @@ class DUBPLATE_OT_remove_patch(OnAHead, bpy.types.Operator):
 
     patch: StringProperty(name="Patch", description="Name of its NLA track")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: remove_patch(find_head(context), self.patch))
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        remove_patch(head, self.patch)
 
 
 class DUBPLATE_OT_bake_down(OnAHead, bpy.types.Operator):
@@ -101,8 +104,8 @@ class DUBPLATE_OT_bake_down(OnAHead, bpy.types.Operator):
     bl_idname = "dubplate.bake_down"
     bl_label = "Bake Down"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: bake.bake_down(find_head(context)))
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        bake.bake_down(head)
 
 
 class DUBPLATE_OT_back_to_layers(OnAHead, bpy.types.Operator):
@@ -111,11 +114,8 @@ class DUBPLATE_OT_back_to_layers(OnAHead, bpy.types.Operator):
     bl_idname = "dubplate.back_to_layers"
     bl_label = "Back to Layers"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._back(context))
-
-    def _back(self, context: bpy.types.Context) -> None:
-        edited = bake.back_to_layers(find_head(context))
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        edited = bake.back_to_layers(head)
         self.report({"INFO"}, f"Curves edited on the baked Action and kept as offsets: {edited}")
 
 

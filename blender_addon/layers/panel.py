@@ -5,34 +5,21 @@ from __future__ import annotations
 
 import bpy
 
-from dubplate_shared.errors import DubplateError
 from dubplate_shared.take import TRACKED
 
-from ..scene.shot_link import find_head, heads
+from ..head_panel import HeadPanel
 from . import operators, stack
 from .stack import Role
 
 
-class DUBPLATE_PT_layers(bpy.types.Panel):
+class DUBPLATE_PT_layers(HeadPanel, bpy.types.Panel):
     """Takes, patches and offsets of the active head, the lowest below"""
 
     bl_idname = "DUBPLATE_PT_layers"
     bl_label = "Layers"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Dubplate"
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw_head(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
         layout = self.layout
-        try:
-            head = find_head(context)
-        except DubplateError:
-            layout.label(text="Select a head", icon="INFO")
-            return
         if stack.is_baked(head):
             layout.label(text="Baked down to one Action", icon="ACTION")
             layout.operator(operators.DUBPLATE_OT_back_to_layers.bl_idname, icon="NLA")

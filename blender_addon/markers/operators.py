@@ -4,7 +4,7 @@
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
-from ..operators import OnAHead
+from ..actions import OnAHead
 from .labels import SUFFIXES
 from .markers import import_markers
 

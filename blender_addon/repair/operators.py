@@ -10,8 +10,8 @@ from dubplate_shared import landmarks
 from dubplate_shared.errors import InvalidInput
 
 from .. import monitor
-from ..operators import OnAHead
-from ..scene.shot_link import ShotLink, find_head
+from ..actions import OnAHead
+from ..scene.shot_link import ShotLink
 from ..tools.stretch import stretch_of
 from . import watch
 from .pin_objects import pin_landmark, pin_objects, pin_pose, read_pins, remove_pins
@@ -108,10 +108,13 @@ class DUBPLATE_OT_repair(OnAHead, bpy.types.Operator):
         description="First frame to solve again; with last at 0 too: the preview range, or else what is flagged around "
         "the pins",
         min=0,
+        options={"SKIP_SAVE"},
     )
-    last: IntProperty(name="Last", description="Last frame to solve again, included", min=0)
-    report: BoolProperty(name="Report", description="Write report.html anew; it is left out otherwise", default=False)
-    preview: BoolProperty(
+    last: IntProperty(name="Last", description="Last frame to solve again, included", min=0, options={"SKIP_SAVE"})
+    write_report: BoolProperty(
+        name="Report", description="Write report.html anew; it is left out otherwise", default=False
+    )
+    write_preview: BoolProperty(
         name="Preview",
         description="Write preview.mp4 anew, which takes a while; it is left out otherwise",
         default=False,
@@ -128,7 +131,8 @@ class DUBPLATE_OT_repair(OnAHead, bpy.types.Operator):
         pins_file = Path(bpy.app.tempdir) / "dubplate_pins.json"
         read_pins(ShotLink.of(head).load_shot(), pins).save(pins_file)
         arguments = ["--pins", str(pins_file), *(("--frames", f"{frames[0]}-{frames[-1]}") if told else ())]
-        arguments += ["--report" if self.report else "--no-report", "--preview" if self.preview else "--no-preview"]
+        arguments.append("--report" if self.write_report else "--no-report")
+        arguments.append("--preview" if self.write_preview else "--no-preview")
         _start(context, head, arguments, self.python)
 
 
@@ -167,11 +171,8 @@ class DUBPLATE_OT_read_shot_again(OnAHead, bpy.types.Operator):
     bl_idname = "dubplate.read_shot_again"
     bl_label = "Read Shot Again"
 
-    head: StringProperty(name="Head", description="The armature; empty: the active one", options={"SKIP_SAVE"})
-
-    def _run(self, context: bpy.types.Context, _head: bpy.types.Object) -> None:
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
         monitor.clear_status()
-        head = find_head(context, self.head)
         read_again(head)
         monitor.status().stage = "The track was read again"
 

@@ -6,7 +6,6 @@ Its words go to a file, which is read as far as it has grown: nothing waits, and
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -14,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubplate_shared.errors import BackendUnreachable, Cancelled, DubplateError, ExitCode, InvalidInput, all_errors
+from dubplate_shared.errors import BackendUnreachable, Cancelled, DubplateError, ExitCode, all_errors
+
+from ..connection.child_process import start_dubplate
 
 _LOOK_INTERVAL_S = 0.05
 _STOP_TIMEOUT_S = 10.0
@@ -91,22 +92,8 @@ class RepairProcess:
 def start_repair(python: Path, shot: Path, arguments: Sequence[str], log_file: Path) -> RepairProcess:
     """Start `dubplate repair` of a package with `python`, one that has Dubplate's backend.
 
-    Raises InvalidInput where the Python is none.
+    Raises BackendUnreachable where the Python cannot be started.
     """
-    command = [str(python), "-m", "dubplate_backend.cli.main", "repair", str(shot), *arguments]
-    try:
-        with open(log_file, "wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "COLUMNS": _WIDE, "PYTHONIOENCODING": "utf-8"},
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-    except OSError as error:
-        raise InvalidInput(
-            f"{python} cannot be started: {error.strerror}.",
-            hint="Set the Python of Dubplate's environment in the add-on's preferences, such as .venv/bin/python.",
-        ) from error
+    environment = {"COLUMNS": _WIDE, "PYTHONIOENCODING": "utf-8"}
+    process = start_dubplate(python, ["repair", str(shot), *arguments], log_file, environment)
     return RepairProcess(process, shot, log_file, [])

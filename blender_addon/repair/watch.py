@@ -16,6 +16,7 @@ from dubplate_shared.errors import Cancelled, DubplateError, InvalidInput
 from .. import monitor
 from ..layers import stack
 from ..preferences import preference
+from ..request import backend_python
 from ..scene.shot_link import ShotLink, find_head
 from .process import RepairProcess, start_repair
 from .read_again import read_again
@@ -41,16 +42,11 @@ def start(context: bpy.types.Context, armature: bpy.types.Object, arguments: Seq
     if _process is not None:
         raise InvalidInput("A repair is under way.", hint="Wait for it, or cancel it.")
     stack.require_layers(armature)
-    python = python or preference(context, "python")
-    if not python:
-        raise InvalidInput(
-            "No Python for the backend is set.", hint="Set it in Preferences > Add-ons > Dubplate: Backend Python."
-        )
-    head = preference(context, "head")
-    options = ("--head", bpy.path.abspath(head)) if head else ()
+    chosen, head = backend_python(context, python), preference(context, "head")
+    options = ("--head", str(Path(bpy.path.abspath(head)).expanduser())) if head else ()
     log_file = Path(bpy.app.tempdir) / "dubplate_repair.log"
     package = ShotLink.of(armature).package()
-    _process = start_repair(Path(bpy.path.abspath(python)), package, (*arguments, *options), log_file)
+    _process = start_repair(chosen, package, (*arguments, *options), log_file)
     _head = armature.name
     if not bpy.app.background:
         bpy.app.timers.register(_tick, first_interval=_LOOK_INTERVAL_S, persistent=True)
@@ -83,7 +79,7 @@ def _tick() -> float | None:
         if not _process.done():
             return _LOOK_INTERVAL_S
         _process = None
-        _read_again_as_a_step()
+        _read_again_as_a_step(_head)
     except Cancelled as error:
         _process = None
         monitor.status().stage = error.message
@@ -95,9 +91,13 @@ def _tick() -> float | None:
     return None
 
 
-def _read_again_as_a_step() -> None:
-    """By the operator, so that it can be undone; it reports by itself what goes wrong."""
-    window = bpy.context.window_manager.windows[0]
+def _read_again_as_a_step(head: str) -> None:
+    """By the operator, so that it can be undone; it tells what goes wrong, and Blender raises that again."""
+    windows = bpy.context.window_manager.windows
+    window = next((each for each in windows if head in each.scene.objects), windows[0])
     with bpy.context.temp_override(window=window):
-        head = find_head(bpy.context, _head)
-        bpy.ops.dubplate.read_shot_again("EXEC_DEFAULT", True, head=head.name)
+        try:
+            bpy.ops.dubplate.read_shot_again("EXEC_DEFAULT", True, head=head)
+        except RuntimeError as error:
+            told = monitor.status()
+            told.error = told.error or str(error).strip()  # where it could not even begin: the head is gone

@@ -7,11 +7,11 @@ import bpy
 from bpy.props import EnumProperty
 
 from .. import compat, monitor
-from ..operators import attempt
+from ..actions import OnAHead
 from ..request import output_of
 from ..scene.camera import camera_of
 from ..scene.plate import is_display, plate_clip
-from ..scene.shot_link import ShotLink, find_head, heads
+from ..scene.shot_link import ShotLink
 from .background import show_plates
 from .compositor import add_group
 from .plates import find_plates
@@ -24,12 +24,11 @@ PLACES = (
 )
 
 
-class DUBPLATE_OT_show_results(bpy.types.Operator):
+class DUBPLATE_OT_show_results(OnAHead, bpy.types.Operator):
     """Bring the rendered plates of this version into the scene"""
 
     bl_idname = "dubplate.show_results"
     bl_label = "Show Plates"
-    bl_options = frozenset({"REGISTER", "UNDO"})
 
     place: EnumProperty(name="Place", description="Where the plates are shown", items=PLACES)
 
@@ -37,16 +36,9 @@ class DUBPLATE_OT_show_results(bpy.types.Operator):
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         return next(text for name, _, text, *_ in PLACES if name == properties.place)
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._show(context))
-
-    def _show(self, context: bpy.types.Context) -> None:
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         monitor.clear_error()
-        head, scene = find_head(context), context.scene
+        scene = context.scene
         link = ShotLink.of(head)
         plates = find_plates(output_of(context), link.name, scene.dubplate.version)
         colour_space = link.load_shot().info.plate.colour_space

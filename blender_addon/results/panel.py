@@ -5,26 +5,19 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene.shot_link import heads
+from ..head_panel import HeadPanel
 from .operators import PLACES, DUBPLATE_OT_show_results
 
 
-class DUBPLATE_PT_results(bpy.types.Panel):
+class DUBPLATE_PT_results(HeadPanel, bpy.types.Panel):
     """Rendered plates"""
 
     bl_idname = "DUBPLATE_PT_results"
     bl_label = "Plates in the Scene"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Dubplate"
     bl_parent_id = "DUBPLATE_PT_main"
     bl_options = frozenset({"DEFAULT_CLOSED"})
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw_head(self, _context: bpy.types.Context, _head: bpy.types.Object) -> None:
         column = self.layout.column(align=True)
         for place, label, _, icon, _ in PLACES:
             column.operator(DUBPLATE_OT_show_results.bl_idname, text=label, icon=icon).place = place

@@ -30,9 +30,7 @@ def missing(scene: bpy.types.Scene) -> list[Missing]:
     """All that the scene's heads need for previews and renders and cannot be found now."""
     found = [each for head in heads(scene) for each in _of_head(scene, head)]
     if heads(scene):
-        found += [
-            Missing(f"Sound {Path(sound.filepath).name}", "file.find_missing_files") for sound in _silent(scene)
-        ]
+        found += [Missing(f"Sound {Path(sound.filepath).name}", "file.find_missing_files") for sound in _silent(scene)]
     return found
 
 

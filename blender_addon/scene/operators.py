@@ -3,49 +3,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 from bpy.app.handlers import persistent
-from bpy.props import BoolProperty, StringProperty
 
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Shot
 
 from .. import monitor
-from ..operators import SHOT_SUFFIX, DUBPLATE_OT_import_shot, attempt
+from ..actions import OnAHead, PicksAFolder
+from ..operators import SHOT_SUFFIX, DUBPLATE_OT_import_shot
 from .camera import camera_of
 from .missing import missing
 from .plate import plate_clip
 from .proxy import build_proxy, is_large
-from .shot_link import ShotLink, find_head, heads
+from .shot_link import ShotLink, heads
 
 
-class DUBPLATE_OT_find_shot(bpy.types.Operator):
+class DUBPLATE_OT_find_shot(PicksAFolder, OnAHead, bpy.types.Operator):
     """Say where the shot package of this head lies now"""
 
     bl_idname = "dubplate.find_shot"
     bl_label = "Find Shot"
-    bl_options = frozenset({"REGISTER", "UNDO"})
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
-    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
-    head: StringProperty(name="Head", description="The armature; empty: the one at hand", options={"SKIP_SAVE"})
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._find(context))
-
-    def _find(self, context: bpy.types.Context) -> None:
-        chosen = [Path(bpy.path.abspath(text)) for text in (self.filepath, self.directory) if text]
-        package = next((each for path in chosen for each in (path, *path.parents) if each.suffix == SHOT_SUFFIX), None)
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        package = self.package(SHOT_SUFFIX)
         if package is None:
             raise InvalidInput("No shot package was chosen.", hint=f"Choose a NAME{SHOT_SUFFIX} folder.")
-        head = find_head(context, self.head)
         link = ShotLink.of(head)
         shot = Shot.load(package)
         link.head.require(shot.info.head, f"Shot {package.name}")
@@ -53,21 +36,19 @@ class DUBPLATE_OT_find_shot(bpy.types.Operator):
         monitor.clear_error()
 
 
-class DUBPLATE_OT_build_proxy(bpy.types.Operator):
+class DUBPLATE_OT_build_proxy(OnAHead, bpy.types.Operator):
     """Let Blender make a smaller copy of the plate that plays smoothly; renders and previews use the plate itself"""
 
     bl_idname = "dubplate.build_proxy"
     bl_label = "Build Plate Proxy"
+    bl_options = frozenset({"REGISTER"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return any(is_large(plate_clip(camera_of(context.scene, head))) for head in heads(context.scene))
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return attempt(self, lambda: self._build(context))
-
-    def _build(self, context: bpy.types.Context) -> None:
-        camera = camera_of(context.scene, find_head(context))
+    def _run(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
+        camera = camera_of(context.scene, head)
         clip = plate_clip(camera)
         if camera is None or clip is None:
             raise InvalidInput("The shot's plate is not in the scene.", hint="Import the shot again: its keys stay.")
@@ -107,7 +88,7 @@ class DUBPLATE_PT_missing(bpy.types.Panel):
             row = self.layout.row()
             row.label(text=each.text, icon="ERROR")
             button = row.operator(each.fix, text="Find")
-            if each.fix == DUBPLATE_OT_find_shot.bl_idname:
+            if each.fix.startswith("dubplate."):
                 button.head = each.head
 
 

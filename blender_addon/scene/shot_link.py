@@ -120,3 +120,11 @@ def find_head(context: bpy.types.Context, name: str = "") -> bpy.types.Object:
         f"The scene has several heads: {', '.join(head.name for head in found)}.",
         hint="Select one, or name it with --head.",
     )
+
+
+def head_at_hand(context: bpy.types.Context) -> bpy.types.Object | None:
+    """As find_head; None where none or several could be meant."""
+    try:
+        return find_head(context)
+    except InvalidInput:
+        return None

@@ -8,8 +8,8 @@ from dubplate_shared.controls import CONTROLS
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.flags import Flag, flags_of
 
+from ..actions import OnAHead
 from ..markers.markers import closure_on, closures
-from ..operators import OnAHead
 from ..scene.shot_link import ShotLink
 from ..scene.shot_rig import load_rig
 from . import edits
@@ -26,7 +26,8 @@ _WHATS = (
 
 
 def _frame(name: str, description: str) -> object:
-    return IntProperty(name=name, description=description, default=0, min=0)
+    """Forgotten when the tool is called again: a range that was adjusted is no other range's."""
+    return IntProperty(name=name, description=description, default=0, min=0, options={"SKIP_SAVE"})
 
 
 def _blend(name: str, description: str, default: int) -> object:

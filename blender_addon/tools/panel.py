@@ -7,9 +7,9 @@ import bpy
 
 from dubplate_shared.errors import DubplateError
 
+from ..head_panel import HeadPanel
 from ..markers.markers import closure_on
 from ..markers.operators import DUBPLATE_OT_import_markers
-from ..scene.shot_link import find_head, heads
 from ..scene.shot_rig import load_rig
 from . import operators
 from .face_points import LipPairs
@@ -17,25 +17,18 @@ from .flags import OPEN_MM
 from .stretch import posed_mouth
 
 
-class DUBPLATE_PT_tools(bpy.types.Panel):
+class DUBPLATE_PT_tools(HeadPanel, bpy.types.Panel):
     """Lip read-out, flags, and tools on the curves"""
 
     bl_idname = "DUBPLATE_PT_tools"
     bl_parent_id = "DUBPLATE_PT_main"
     bl_label = "Tools"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Dubplate"
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw_head(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        _draw_lips(layout, context)
+        _draw_lips(layout, context, head)
         _draw_flags(layout)
         column = layout.column(align=True)
         column.operator(operators.DUBPLATE_OT_hold_closure.bl_idname)
@@ -51,9 +44,8 @@ class DUBPLATE_PT_tools(bpy.types.Panel):
         layout.operator(DUBPLATE_OT_import_markers.bl_idname, icon="MARKER_HLT")
 
 
-def _draw_lips(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def _draw_lips(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.types.Object) -> None:
     try:
-        head = find_head(context)
         gap_mm = lip_gap_mm(head)
     except DubplateError as error:
         layout.label(text=error.message, icon="INFO")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes as studios have them: hidden heads, tidied collections, libraries, paths of another system, media that went."""
+"""Scenes as studios have them: hidden heads, tidied collections, libraries, another system's paths, lost media."""
 
 from __future__ import annotations
 
