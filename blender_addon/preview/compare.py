@@ -56,20 +56,32 @@ def arrange(mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: fl
         return _as_drawn(drawn)
     if filmed is None:
         return _wiped(_as_drawn(drawn), wipe) if mode == Mode.WIPE else None
-    before = _opaque(filmed.array, _box(filmed))
     if mode == Mode.FILMED:
-        return before
-    after = _finished(pictures, filmed, before.rgba)
+        return _as_drawn(filmed)
+    high, wide = filmed.array.shape[:2]
+    dub = _in_pixels_of(filmed, drawn)
+    alpha = _plane(dub, 3) if drawn.header.stage == Stage.CROP else None
+    edge = _edge(wide, wipe)
+    rgba = np.empty((high, 2 * wide if mode == Mode.SIDE else wide, 4), np.float32)
+    for channel in range(3):  # planes fit into the processor's cache: these are the milliseconds of a drag
+        before, after, shown = _plane(filmed.array, channel), _plane(dub, channel), rgba[..., channel]
+        if alpha is not None:
+            after -= before
+            after *= alpha
+            after += before
+        if mode == Mode.SIDE:
+            shown[:, :wide], shown[:, wide:] = before, after
+        elif mode == Mode.WIPE:
+            shown[:, :edge], shown[:, edge:] = before[:, :edge], after[:, edge:]
+        else:
+            after -= before
+            np.abs(after, out=after)
+            after *= DIFFERENCE_GAIN
+            np.minimum(after, 1.0, out=shown)
+    rgba[..., 3] = 1.0
     if mode == Mode.WIPE:
-        return _wiped(Placed(after, before.corners), wipe, before.rgba)
-    if mode == Mode.SIDE:
-        return Placed(np.concatenate([before.rgba, after], axis=1), _doubled(before.corners))
-    after -= before.rgba  # in place: these are the milliseconds of a drag
-    np.abs(after, out=after)
-    after *= DIFFERENCE_GAIN
-    np.minimum(after, 1.0, out=after)
-    after[..., 3] = 1.0
-    return Placed(after, before.corners)
+        _draw_line(rgba, edge)
+    return Placed(rgba, _doubled(_box(filmed)) if mode == Mode.SIDE else _box(filmed))
 
 
 class Arranged:
@@ -117,45 +129,46 @@ def _sampled(rgba: Array, corners: Array, columns: Array, rows: Array) -> Array:
 
 
 def _as_drawn(drawn: Pixels) -> Placed:
-    if drawn.header.stage != Stage.CROP:
-        return _opaque(drawn.array, _box(drawn))
-    return Placed(drawn.array.astype(np.float32), _crop_corners(drawn))
+    if drawn.header.stage == Stage.CROP:
+        return Placed(drawn.array.astype(np.float32), _crop_corners(drawn))
+    rgba = np.empty((*drawn.array.shape[:2], 4), np.float32)
+    for channel in range(3):
+        rgba[..., channel] = _plane(drawn.array, channel)
+    rgba[..., 3] = 1.0
+    return Placed(rgba, _box(drawn))
 
 
-def _finished(pictures: FramePictures, filmed: Pixels, before: Array) -> Array:
-    """The dub in filmed's pixels, float32 [h, w, 4]: as composited, or the crop laid over it.  before: filmed's so."""
-    best = pictures.best
-    assert best is not None
+def _in_pixels_of(filmed: Pixels, drawn: Pixels) -> Array:
+    """The drawn picture's part that filmed shows, float16 [h, w, channels]."""
     header, (high, wide) = filmed.header, filmed.array.shape[:2]
-    if best.header.stage != Stage.CROP:
-        left, top = header.x - best.header.x, header.y - best.header.y
-        return _opaque(best.array[top : top + high, left : left + wide], _box(filmed)).rgba
-    columns, rows = header.x + np.arange(wide), header.y + np.arange(high)
-    over = _sampled(best.array, _crop_corners(best), columns, rows)
-    after = over.astype(np.float32)
-    alpha = after[..., 3:].copy()
-    after -= before
-    after *= alpha
-    after += before
-    after[..., 3] = 1.0
-    return after
+    if drawn.header.stage == Stage.CROP:
+        columns, rows = header.x + np.arange(wide), header.y + np.arange(high)
+        return _sampled(drawn.array, _crop_corners(drawn), columns, rows)
+    left, top = header.x - drawn.header.x, header.y - drawn.header.y
+    return drawn.array[top : top + high, left : left + wide]
 
 
-def _wiped(placed: Placed, wipe: float, before: Array | None = None) -> Placed:
-    """The dub right of a line, and left of it `before`, or nothing."""
-    rgba = placed.rgba.copy()
+def _plane(halves: Array, channel: int) -> Array:
+    """One channel, float32 [h, w]."""
+    return np.ascontiguousarray(halves[..., channel]).astype(np.float32)
+
+
+def _edge(wide: int, wipe: float) -> int:
+    return round(np.clip(wipe, 0.0, 1.0) * wide)
+
+
+def _wiped(placed: Placed, wipe: float) -> Placed:
+    """The dub right of a line, and left of it nothing."""
+    edge = _edge(placed.rgba.shape[1], wipe)
+    placed.rgba[:, :edge] = 0.0
+    _draw_line(placed.rgba, edge)
+    return placed
+
+
+def _draw_line(rgba: Array, edge: int) -> None:
     wide = rgba.shape[1]
-    edge = round(np.clip(wipe, 0.0, 1.0) * wide)
-    rgba[:, :edge] = 0.0 if before is None else before[:, :edge]
     if 0 < edge < wide:
         rgba[:, edge : edge + max(1, round(wide * _WIPE_LINE))] = 1.0
-    return Placed(rgba, placed.corners)
-
-
-def _opaque(rgb: Array, corners: Array) -> Placed:
-    rgba = np.ones((*rgb.shape[:2], 4), np.float32)
-    rgba[..., :3] = rgb
-    return Placed(rgba, corners)
 
 
 def _box(pixels: Pixels) -> Array:

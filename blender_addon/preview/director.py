@@ -24,7 +24,7 @@ from . import background, overlay, strip
 from .cache import Cache
 from .compare import Mode
 from .live import Live, Source, Wishes
-from .lives import lives, mode
+from .lives import lives, mode, placed
 from .rows import Rows
 
 
@@ -150,15 +150,21 @@ _HANDLERS = (
 
 
 class _Listener:
-    """Of the backend, through the monitor."""
+    """Of the backend, through the monitor. came: something to show, since the last look."""
+
+    def __init__(self) -> None:
+        self.came = False
 
     def take(self, event: Event) -> None:
-        if any([live.take(event) for live in lives.values()]):
-            background.show(bpy.context)
-            redraw(bpy.context)
+        self.came |= any([live.take(event) for live in lives.values()])
 
     def look(self) -> float:
         context = bpy.context
+        if self.came:
+            self.came = False
+            placed(context, context.scene.frame_current)  # arranged here, so that drawing it only takes it to the GPU
+            background.show(context)
+            redraw(context)
         wishes = _wishes(context)
         waits = [1.0]
         for name, live in list(lives.items()):
