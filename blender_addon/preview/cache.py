@@ -106,6 +106,11 @@ class Cache:
         """The plate around the face, which no edit changes."""
         return self._filmed.get(frame)
 
+    def forget_filmed(self) -> None:
+        """The face was found elsewhere: what was filmed around it is to be taken anew."""
+        self._size -= sum(_bytes(pixels) for pixels in self._filmed.values())
+        self._filmed.clear()
+
     def state(self, frame: int, digest: bytes) -> FrameState:
         """How a frame stands whose curves of now have `digest`."""
         entry = self._kept.get((frame, digest))
@@ -114,6 +119,11 @@ class Cache:
         if entry is not None and entry.stages:
             return FrameState.DRAWN
         return FrameState.STALE if frame in self._newest else FrameState.UNDRAWN
+
+    @property
+    def frames(self) -> set[int]:
+        """Those of which something is known."""
+        return {frame for frame, _ in self._kept}
 
     def clear(self) -> None:
         """Forget everything."""

@@ -15,6 +15,7 @@ import bpy
 
 from dubplate_shared.errors import DubplateError
 from dubplate_shared.messages import Outcome, PreviewOver, Stage
+from dubplate_shared.shot import shot_state
 from dubplate_shared.tiles import Pixels
 
 from ..connection.session import PreviewRequest, Session
@@ -66,6 +67,7 @@ class Live:
         self._frame = rows.frames[0]
         self._changed_s = float("-inf")
         self._asked: dict[int, _Asked] = {}  # by generation
+        rows.drawn_with(shot_state(source.shot))
 
     @property
     def source(self) -> Source:
@@ -75,6 +77,7 @@ class Live:
     def source(self, source: Source) -> None:
         if source != self._source:
             self._source = source
+            self.rows.drawn_with(shot_state(source.shot))
             self.cache.clear()
             self._asked.clear()
 
@@ -99,7 +102,9 @@ class Live:
 
     def states(self) -> Iterable[tuple[int, FrameState]]:
         """How each frame of the shot stands."""
-        return ((frame, self.cache.state(frame, self.rows.digest(frame))) for frame in self.rows.frames)
+        kept = self.cache.frames  # of the others no digest is needed: those of a long shot take tens of milliseconds
+        for frame in self.rows.frames:
+            yield frame, self.cache.state(frame, self.rows.digest(frame)) if frame in kept else FrameState.UNDRAWN
 
     def changed(
         self, armature: bpy.types.Object, posed: bpy.types.Object, frame: int, session: Session, *,
@@ -111,6 +116,8 @@ class Live:
         """
         if frame not in self.rows.frames:
             return
+        if edited:
+            self._look_at_package()
         new = self.rows.look_at(armature, posed, frame, edited=edited)
         if frame == self._frame and not new and edited:
             return
@@ -122,6 +129,8 @@ class Live:
         """Do what is due, a few milliseconds of it; seconds until the next look. Raises BackendLost, InvalidInput."""
         if self.rows.pending:
             self.rows.read_some(armature)
+        if not self._asked:
+            self._look_at_package()
         if session.hello is None:
             return AT_REST_S
         if not self._asked:
@@ -151,6 +160,11 @@ class Live:
     def lost(self) -> None:
         """The backend is gone, and what was asked of it."""
         self._asked.clear()
+
+    def _look_at_package(self) -> None:
+        """Whether the track is another on disk, as a repair leaves it: the backend draws from it as it is."""
+        if self.rows.drawn_with(shot_state(self._source.shot)):
+            self.cache.forget_filmed()
 
     def _ask_for_crop(self, session: Session) -> None:
         digest = self.rows.digest(self._frame)

@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from dubplate_shared.files import FileStates
 from dubplate_shared.frames import format_frames
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
@@ -44,6 +45,15 @@ class Rows:
         self._digests: dict[int, bytes] = {}
         self._unread: list[int] = list(self.frames)
         self._at_hand = -1  # the frame whose row is as evaluated, keyed or not
+        self._package: FileStates = ()
+
+    def drawn_with(self, package: FileStates) -> bool:
+        """Let the track be what the shot's package has now, which all frames are drawn from too. Whether it is new."""
+        if package == self._package:
+            return False
+        self._package = package
+        self._digests.clear()
+        return True
 
     @property
     def pending(self) -> bool:
@@ -96,7 +106,8 @@ class Rows:
         found = self._digests.get(frame)
         if found is None:
             rows = self._values[self._at(self.around(frame))]
-            found = self._digests[frame] = hashlib.blake2b(rows.tobytes(), digest_size=16).digest()
+            drawn_from = rows.tobytes() + repr(self._package).encode()
+            found = self._digests[frame] = hashlib.blake2b(drawn_from, digest_size=16).digest()
         return found
 
     def _take_in(self, frames: list[int], rows: Array) -> None:

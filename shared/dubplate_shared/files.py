@@ -18,8 +18,8 @@ import threading
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from dubplate_shared.errors import InvalidInput, OutputNotWritable
 
 Array = npt.NDArray[Any]
 Stamp = tuple[int, int, int, int]
+FileStates = tuple[tuple[str, int, int], ...]
 
 _UNWRITABLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST,
@@ -167,6 +168,16 @@ def sha256_file(path: Path | str) -> str:
     """Hex SHA-256 of a file's bytes, read in flat memory."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def states(files: Iterable[Path]) -> FileStates:
+    """Name, size and time of change of those files that are there: another state means other content."""
+    found = []
+    for file in files:
+        with suppress(OSError):
+            facts = file.stat()
+            found.append((file.name, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
 
 
 def file_stamp(path: Path | str) -> Stamp:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubplate_shared.errors import HeadModelMismatch, InvalidInput
-from dubplate_shared.files import atomic_folder, load_npz, read_json, save_npz, write_json
+from dubplate_shared.files import FileStates, atomic_folder, load_npz, read_json, save_npz, states, write_json
 from dubplate_shared.frames import format_frames
 from dubplate_shared.plate_names import checked_name
 from dubplate_shared.rig import Rig
@@ -27,6 +27,7 @@ from dubplate_shared.track import Track
 Array = npt.NDArray[Any]
 
 SCHEMA = "dubplate.shot/1"
+_FILES = ("shot.json", "track.npz", "crop.npz", "head.npz")
 _KNOWN = {
     "schema", "name", "first_frame", "frame_count", "fps", "timecode", "resolution",
     "pixel_aspect", "plate", "audio", "head", "actor", "tool",
@@ -265,6 +266,11 @@ class Shot:
             )
         checked_name(take.name, "Take")
         self.checked(take).save(self.path / "takes")
+
+
+def shot_state(path: Path) -> FileStates:
+    """What tells that a package is another, as by a repair; takes are read when they are asked for."""
+    return states(path / name for name in _FILES)
 
 
 def write_shot(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ticking import tick_until
 
 from dubplate_shared.messages import Stage
 from dubplate_shared.tiles import Pixels
+from dubplate_shared.track import Track
 
 
 @pytest.fixture
@@ -147,6 +150,51 @@ def test_an_edit_makes_only_the_frames_of_its_influence_stale(bpy, scene, live):
     tick_until(lambda: not live.rows.pending)
     stale = [frame for frame, state in live.states() if state == FrameState.STALE]
     assert stale == [1006, 1007, 1008, 1009, 1010]
+
+
+@pytest.fixture
+def moved(scene, assets):
+    """Moves the head in the shot's track, as a repair does; what was there before comes back, as undoing one does."""
+    package = assets / "small.dubshot"
+    kept = {name: (package / name).read_bytes() for name in ("track.npz", "crop.npz")}
+    times = {name: (package / name).stat() for name in kept}
+
+    def back() -> None:
+        for name, content in kept.items():
+            (package / name).write_bytes(content)
+            os.utime(package / name, ns=(times[name].st_atime_ns, times[name].st_mtime_ns))
+
+    def move(metres: float) -> None:
+        track = Track.load(package / "track.npz")
+        replace(track, translation=track.translation + np.float32([metres, 0, 0])).save(package / "track.npz")
+
+    yield move, back
+    back()
+
+
+def test_a_track_that_is_repaired_makes_previews_stale_and_undoing_it_finds_them_again(bpy, scene, live, moved):
+    """The curves may be the same: pictures are drawn from where the head is, too."""
+    from blender_addon.preview.cache import FrameState
+
+    move, back = moved
+    settle(live)
+    first, drawn_before = live.frame, crop_of(live).array
+    scene.frame_set(first + 6)
+    settle(live)
+    assert states_of(live)[first] == FrameState.DRAWN and live.cache.filmed(first) is not None
+    move(0.02)
+    assert bpy.ops.dubplate.read_shot_again() == {"FINISHED"}
+    tick_until(lambda: FrameState.STALE in states_of(live).values())
+    assert states_of(live)[first] == FrameState.STALE and live.cache.filmed(first) is None
+    assert states_of(live)[first + 3] == FrameState.UNDRAWN
+    scene.frame_set(first)
+    settle(live)
+    assert states_of(live)[first] == FrameState.DRAWN and not np.array_equal(crop_of(live).array, drawn_before)
+    back()
+    assert bpy.ops.dubplate.read_shot_again() == {"FINISHED"}
+    tick_until(lambda: crop_of(live) is not None and np.array_equal(crop_of(live).array, drawn_before))
+    settle(live)
+    assert live.cache.filmed(first) is not None
 
 
 def test_the_preview_stands_behind_the_head_where_that_is_chosen(bpy, scene, live):

@@ -23,9 +23,9 @@ from dubplate_backend.renderers.neural_texture.drawing import drawing_device
 from dubplate_backend.rendering.memory import free_caches, tried_again
 from dubplate_backend.server.consent import ConsentRule, check_consent
 from dubplate_shared.actor import ActorInfo
-from dubplate_shared.shot import HeadIdentity, Shot
+from dubplate_shared.files import FileStates, states
+from dubplate_shared.shot import HeadIdentity, Shot, shot_state
 
-SHOT_FILES = ("shot.json", "track.npz", "crop.npz", "head.npz")  # takes are read when they are asked for
 SHOTS_SHARE = 0.1  # of the budget; an hour's track is some 100 MB
 # Of the machine's memory, or the GPU's: the rest is for what draws, and for other programs.
 USUAL_SHARE = 0.25
@@ -73,7 +73,7 @@ class Models:
 
     def shot(self, path: Path) -> Shot:
         """A shot made with this head model, read again where it has changed. Raises InvalidInput, HeadModelMismatch."""
-        shot = self._shots.get(path, _shot_state(path), lambda: Shot.load(path))
+        shot = self._shots.get(path, shot_state(path), lambda: Shot.load(path))
         self.head_identity.require(shot.info.head, f"Shot {shot.info.name}")
         return shot
 
@@ -105,7 +105,7 @@ class Models:
         Raises InvalidInput, HeadModelMismatch, ConsentMissing, and what a want of memory raises.
         """
         self.actor(actor)
-        if not self._shots.add(shot, _shot_state(shot), lambda: Shot.load(shot)):
+        if not self._shots.add(shot, shot_state(shot), lambda: Shot.load(shot)):
             return False
         self.shot(shot)  # of this head model
         return self._renderers.add(actor, _actor_state(actor), lambda: load_renderer(actor, self.head))
@@ -195,14 +195,5 @@ def _renderer_bytes(renderer: Renderer) -> int:
     return renderer.memory_bytes
 
 
-def _shot_state(path: Path) -> Hashable:
-    return _state([path / name for name in SHOT_FILES])
-
-
-def _actor_state(path: Path) -> Hashable:
-    return _state(sorted(path.iterdir()))
-
-
-def _state(files: list[Path]) -> Hashable:
-    """Each file's name, size and time of change: another state means other content."""
-    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
+def _actor_state(path: Path) -> FileStates:
+    return states(sorted(path.iterdir()))
