@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the EXR writer promises a compositor, read back with the OpenEXR library itself."""
 
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +15,7 @@ from dubplate_backend.plates.exr import (
     rate_attribute,
     read_attributes,
     read_exr,
+    read_first_part,
     time_code,
     write_exr,
 )
@@ -33,6 +35,7 @@ def parts(dtype=np.float16) -> list[ExrPart]:
 
 
 WHOLE = Windows.of_size(48, 64)
+DATA_WINDOW = b"dataWindow\0box2i\0"  # as a header spells it, before its length
 
 
 def bits(pixels: np.ndarray) -> np.ndarray:
@@ -156,6 +159,18 @@ def test_a_foreign_file_without_our_hash_is_refused_when_cut_short(tmp_path, kee
     (tmp_path / "cut.exr").write_bytes(data[: keep if isinstance(keep, int) else int(keep * len(data))])
     with pytest.raises(InvalidInput, match=r"cut\.exr"):
         read_exr(tmp_path / "cut.exr")
+
+
+@pytest.mark.parametrize("read", [read_exr, read_first_part])
+def test_a_header_that_asks_for_a_terabyte_is_refused_before_any_memory_is(tmp_path, read):
+    path = tmp_path / "huge.exr"
+    write_exr(path, parts(), WHOLE, {})
+    data = bytearray(path.read_bytes())
+    at = data.index(DATA_WINDOW) + len(DATA_WINDOW) + 4
+    data[at : at + 16] = struct.pack("<4i", 0, 0, 599_999, 599_999)
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match="600000 x 600000"):
+        read(path)
 
 
 def test_the_hash_of_another_file_never_travels(tmp_path):

@@ -25,6 +25,7 @@ from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.files import atomic_path
 
 PIXEL_HASH = "dubplate:pixelHash"
+MOST_PIXELS = 2**28  # of a part: 16384 x 16384. A damaged header asks for any amount of memory
 TIME_CODE_FIELDS = 18  # hours, minutes, seconds, frame, six flags, eight binary groups (SMPTE 12M)
 
 # What the library derives from the pixels and the part; never copied from another file.
@@ -157,6 +158,7 @@ def read_first_part(path: Path | str) -> np.ndarray:
     try:
         file = OpenEXR.InputFile(str(path))
         window = file.header()["dataWindow"]
+        _check_size(Path(path), (window.min.x, window.min.y, window.max.x, window.max.y))
         shape = (window.max.y - window.min.y + 1, window.max.x - window.min.x + 1)
         kind = {2: np.float16, 4: np.float32}
         pixels = [np.frombuffer(data, kind[len(data) // (shape[0] * shape[1])]) for data in file.channels("RGB")]
@@ -217,16 +219,29 @@ def _window(box: tuple[np.ndarray, np.ndarray]) -> tuple[int, int, int, int]:
     return int(box[0][0]), int(box[0][1]), int(box[1][0]), int(box[1][1])
 
 
+def _check_size(path: Path, window: tuple[int, int, int, int]) -> None:
+    """Before any memory is asked for."""
+    width, height = window[2] - window[0] + 1, window[3] - window[1] + 1
+    if not 0 < width * height <= MOST_PIXELS or width < 1:
+        raise InvalidInput(
+            f"{path} says that it is {width} x {height} pixels; a part may have {MOST_PIXELS}.",
+            hint="Copy the file again from its source.",
+        )
+
+
 def _read(path: Path) -> tuple[Exr, str | None]:
     """The file, and the pixel hash that it carries if it is one of ours."""
     try:
+        with OpenEXR.File(str(path), header_only=True) as file:
+            for part in file.parts:
+                _check_size(path, _window(part.header["dataWindow"]))
         with OpenEXR.File(str(path), separate_channels=True) as file:
             headers = [dict(part.header) for part in file.parts]
             parts = tuple(
                 ExrPart(part.name() or "rgba", {name: channel.pixels for name, channel in part.channels.items()})
                 for part in file.parts
             )
-    except (RuntimeError, TypeError, ValueError) as error:  # the last: names and texts that are no UTF-8
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:  # the last: names and texts that are no UTF-8
         raise _read_error(path) from error
     if not parts:
         raise _read_error(path)
