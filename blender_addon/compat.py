@@ -24,7 +24,7 @@ def ensure_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, 
     if not hasattr(action, "slots"):
         return action.fcurves.find(path, index=index) or action.fcurves.new(path, index=index, action_group=group)
     fcurve = action.fcurve_ensure_for_datablock(datablock, path, index=index)
-    if fcurve.group is None:
+    if group and fcurve.group is None:
         groups = channels(datablock).groups
         fcurve.group = groups.get(group) or groups.new(group)
         data = datablock.animation_data

@@ -68,6 +68,7 @@ def register() -> None:
         description="The actor (NAME.dubactor) that draws this head, where a scene has several; empty: the scene's",
         subtype="DIR_PATH",
         options=PATH_OPTIONS,
+        override={"LIBRARY_OVERRIDABLE"},
     )
     bpy.types.Scene.dubplate = PointerProperty(type=DubplateSettings)
     bpy.types.WindowManager.dubplate = PointerProperty(type=DubplateStatus)

@@ -8,7 +8,7 @@ Blender's evaluation frame by frame (drivers, constraints, any NLA).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,7 +51,8 @@ def take_curves(shot: Shot, take: Take) -> list[Curve]:
 def read_take(armature: bpy.types.Object, frames: Sequence[int] | None = None, name: str = "blender") -> Take:
     """What the armature does on `frames` (the shot's by default), with all layers, controls and drivers, as a take.
 
-    The scene's current frame and the mesh's visibility are restored.  Raises InvalidInput where a curve is no number.
+    The scene's current frame, what is posed there and not keyed, and the mesh's visibility are restored.
+    Raises InvalidInput where a curve is no number.
     """
     frames = ShotLink.of(armature).frames if frames is None else frames
     matrix = ControlMatrix.of(armature)
@@ -169,7 +170,7 @@ def _sampling(armature: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     """The scene with the heavy mesh out of the evaluation, and all as it was afterwards."""
     scene = bpy.context.scene
     mesh = head_mesh_of(armature)
-    frame, subframe = scene.frame_current, scene.frame_subframe
+    frame, subframe, posed = scene.frame_current, scene.frame_subframe, _as_posed(armature)
     hidden = mesh is not None and mesh.hide_viewport
     _sampled.append(armature.name)
     try:
@@ -180,4 +181,22 @@ def _sampling(armature: bpy.types.Object) -> Iterator[bpy.types.Scene]:
         if mesh is not None:
             mesh.hide_viewport = hidden
         scene.frame_set(frame, subframe=subframe)
+        _pose_again(armature, posed)
         _sampled.remove(armature.name)
+
+
+def _as_posed(armature: bpy.types.Object) -> dict[Channel, float]:
+    """The performance of this moment, keyed or not."""
+    wanted = channels.performance(ControlMatrix.of(armature).names)
+    return {channel: _value(armature, channel) for channel in wanted}
+
+
+def _pose_again(armature: bpy.types.Object, posed: Mapping[Channel, float]) -> None:
+    """What was posed and not keyed is gone where the scene's frame was set; what is keyed is there already."""
+    for channel, value in posed.items():
+        found = armature.path_resolve(channel.path)
+        if not isinstance(found, (int, float)):
+            if found[channel.index] != value:
+                found[channel.index] = value
+        elif found != value:
+            armature[channel.path[2:-2]] = value  # of ["expression_000"]

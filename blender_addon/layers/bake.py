@@ -35,8 +35,8 @@ def bake_down(armature: bpy.types.Object) -> None:
     curves = [Curve(*channel, values[:, column]) for column, channel in enumerate(wanted)]
     action = stack.make_action(armature, f"{link.name}_baked", link.frames, curves, None)
     heard = [track for track in data.nla_tracks if not track.mute]
-    before = {"offsets": data.action, "heard": [track.name for track in heard], "played": nla.played_by(data)}
-    armature[BAKED_KEY] = before
+    heard_names = [track.name for track in heard]
+    action[BAKED_KEY] = {"offsets": data.action, "heard": heard_names, "played": nla.played_by(data)}
     for track in heard:
         track.mute = True
     compat.play(data, action)
@@ -52,16 +52,14 @@ def back_to_layers(armature: bpy.types.Object) -> int:
     data, frames = nla.require_stack(armature), ShotLink.of(armature).frames
     wanted = channels.performance(ControlMatrix.of(armature).names)
     edited = read_channels(armature, wanted, frames)
-    baked, before = data.action, armature[BAKED_KEY]
-    offsets, heard = before["offsets"], list(before["heard"])
+    baked, before = data.action, data.action[BAKED_KEY]
+    offsets, heard, played = before["offsets"], list(before["heard"]), before["played"].to_dict()
     for track in data.nla_tracks:
         track.mute = track.name not in heard
     compat.play(data, offsets)
-    nla.play_by(data, before.get("played", stack.ADDED))
-    del armature[BAKED_KEY]
+    nla.play_by(data, played)
     stack.ensure_offsets(armature)
-    if baked is not None:
-        stack.drop(baked)
+    stack.drop(baked)
     return _add_difference(armature, wanted, frames, edited - read_channels(armature, wanted, frames))
 
 

@@ -6,7 +6,7 @@ All that edits a performance by number writes here. Outside the frames that are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import bpy
@@ -33,10 +33,12 @@ def offsets(armature: bpy.types.Object) -> FCurves:
 def add_offsets(armature: bpy.types.Object, frames: range, deltas: Mapping[Channel, Array]) -> None:
     """Let `deltas`, (T,) a channel, be heard on top on `frames`; they get one linear key a frame.
 
-    Raises InvalidInput where a strip is being tweaked, or the offsets are turned down to nothing.
+    Raises InvalidInput where a strip is being tweaked, or an edit would not be heard: the offsets are turned down to
+    nothing, or a curve is muted.
     """
-    for channel, delta in deltas.items():
-        fcurve, influence = _fcurve(armature, channel), _influence(armature)
+    influence = _influence(armature)
+    for channel, fcurve in _fcurves(armature, deltas).items():
+        delta = deltas[channel]
         values = animation.keyed_on(fcurve, frames) + np.asarray(delta, np.float32) / influence
         animation.replace_keys(fcurve, frames[0] - 1, frames[-1] + 1, frames, values, "LINEAR")
 
@@ -64,8 +66,9 @@ def key_offset(armature: bpy.types.Object, frame: int, deltas: Mapping[Channel, 
 
     spread: 0 keys the frame alone, which moves all that no other key holds, as any key does.
     """
-    for channel, delta in deltas.items():
-        fcurve, influence = _fcurve(armature, channel), _influence(armature)
+    influence = _influence(armature)
+    for channel, fcurve in _fcurves(armature, deltas).items():
+        delta = deltas[channel]
         value = animation.keyed_on(fcurve, [frame]) + np.float32(delta) / influence
         if spread > 0:
             before, after = _between(fcurve, frame, spread)
@@ -85,13 +88,20 @@ def _between(fcurve: bpy.types.FCurve, frame: int, spread: int) -> tuple[float, 
 
 def _influence(armature: bpy.types.Object) -> np.float32:
     """What of an offset is heard."""
-    influence = nla.action_influence(armature.animation_data)
+    influence = nla.action_influence(nla.require_stack(armature))
     if not influence:
         raise InvalidInput("The offsets are turned down to nothing.", hint="Turn them up in Layers: Offsets.")
     return influence
 
 
-def _fcurve(armature: bpy.types.Object, channel: Channel) -> bpy.types.FCurve:
+def _fcurves(armature: bpy.types.Object, wanted: Iterable[Channel]) -> dict[Channel, bpy.types.FCurve]:
+    """The curves that are to be written, all of them before any is."""
     data = nla.require_stack(armature)
     stack.ensure_offsets(armature)
-    return compat.ensure_fcurve(data.action, armature, channel.path, channel.index, channel.group)
+    found = {c: compat.ensure_fcurve(data.action, armature, c.path, c.index, c.group) for c in wanted}
+    for channel, fcurve in found.items():
+        if fcurve.mute or (fcurve.group is not None and fcurve.group.mute):
+            raise InvalidInput(
+                f"The offset curve of {channel.path} is muted.", hint="Unmute it, or its group, in the Graph Editor."
+            )
+    return found

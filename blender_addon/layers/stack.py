@@ -21,7 +21,7 @@ from ..curves.animation import Curve
 from ..scene.shot_link import ShotLink
 
 _KEY = "dubplate_layer"
-BAKED_KEY = "dubplate_baked"  # on the armature: what bake.py needs to go back
+BAKED_KEY = "dubplate_baked"  # on the Action that was baked: what bake.py needs to go back
 ADDED = {"action_blend_type": "ADD", "action_extrapolation": "HOLD", "action_influence": 1.0}
 
 
@@ -74,7 +74,8 @@ def heard_take(armature: bpy.types.Object) -> str:
 
 def is_baked(armature: bpy.types.Object) -> bool:
     """Whether the head plays all its layers baked down to one Action."""
-    return BAKED_KEY in armature
+    data = armature.animation_data
+    return data is not None and data.action is not None and BAKED_KEY in data.action
 
 
 def require_layers(armature: bpy.types.Object) -> bpy.types.AnimData:

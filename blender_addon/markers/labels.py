@@ -109,7 +109,7 @@ def _parse_align(text: str, path: Path) -> tuple[Tier, ...]:
 
 def _parse_srt(text: str, path: Path) -> tuple[Tier, ...]:
     labels = []
-    lines = [*text.splitlines(), ""]
+    lines = [*map(str.strip, text.splitlines()), ""]
     for number, line in enumerate(lines):
         if "-->" not in line:
             continue
@@ -120,7 +120,7 @@ def _parse_srt(text: str, path: Path) -> tuple[Tier, ...]:
                 hint="Subtitles have them as in: 00:00:01,000 --> 00:00:02,500",
             )
         start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
-        said = lines[number + 1 : lines.index("", number + 1)] if "" in lines[number + 1 :] else []
+        said = lines[number + 1 : lines.index("", number + 1)]
         labels.append(Label(start, end, " ".join(_TAG.sub("", part).strip() for part in said).strip()))
     return (Tier("subtitles", tuple(labels), phonemic=False),)
 

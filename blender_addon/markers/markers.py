@@ -51,14 +51,14 @@ def import_markers(
     """
     found = chosen_tier(read_tiers(path), tier)
     shot = ShotLink.of(armature).load_shot()
-    fps = scene.render.fps / scene.render.fps_base
+    fps = shot.info.rate.fps  # and not the scene's: keys lie on the shot's frames, and plates play at its rate
     start = shot.info.first_frame + (offset_s - float(shot.track.time[0])) * fps
     named = _named(found, start, fps)
     inside = [(frame, name) for frame, name in named if frame in range(shot.frames[0], shot.frames[-1] + 1)]
     if not inside:
         raise InvalidInput(
             f"All of {Path(path).name} lies outside the shot.",
-            hint="Give the offset of its sound, and check the scene's frame rate.",
+            hint="Give the offset of its sound.",
         )
     before = {(marker.frame, marker.name) for marker in take_markers(armature)}
     action = _take_action(armature)

@@ -24,6 +24,8 @@ from ..scene.shot_rig import load_rig
 from ..tools.stretch import posed_mouth
 
 _KEY = "dubplate_pin"
+_FOLLOW = "COPY_TRANSFORMS"
+_PREFIX = "Pin "  # of the names of pins, and of the constraints that follow them
 _POSE = -1  # in place of a landmark's number
 _LANDMARK_SIZE, _POSE_SIZE = 0.002, 0.08  # metres
 
@@ -31,7 +33,7 @@ _LANDMARK_SIZE, _POSE_SIZE = 0.002, 0.08  # metres
 def pin_landmark(armature: bpy.types.Object, landmark: int, frame: int) -> bpy.types.Object:
     """An empty where the head's landmark is on `frame`, the scene's current one, to be moved to where it should be."""
     place = landmark_places(armature)[landmark]
-    pin = _new_pin(armature, f"Pin {frame} landmark {landmark}", frame, landmark)
+    pin = _new_pin(armature, f"{_PREFIX}{frame} landmark {landmark}", frame, landmark)
     pin.empty_display_type, pin.empty_display_size = "SPHERE", _LANDMARK_SIZE
     pin.location = place
     return pin
@@ -39,11 +41,11 @@ def pin_landmark(armature: bpy.types.Object, landmark: int, frame: int) -> bpy.t
 
 def pin_pose(armature: bpy.types.Object, frame: int) -> bpy.types.Object:
     """An empty where the head is on `frame`, the scene's current one; there, the head follows it."""
-    pin = _new_pin(armature, f"Pin {frame} pose", frame, _POSE)
+    pin = _new_pin(armature, f"{_PREFIX}{frame} pose", frame, _POSE)
     pin.empty_display_type, pin.empty_display_size = "ARROWS", _POSE_SIZE
     pin.rotation_mode = "XYZ"
     pin.matrix_world = armature.matrix_world
-    follow = armature.constraints.new("COPY_TRANSFORMS")
+    follow = armature.constraints.new(_FOLLOW)
     follow.name = pin.name
     follow.target = pin
     follow.driver_add("influence").driver.expression = f"frame == {frame}"
@@ -65,10 +67,13 @@ def frame_of(pin: bpy.types.Object) -> int:
 
 def remove_pins(armature: bpy.types.Object, pins: Iterable[bpy.types.Object]) -> None:
     """Take pins out of the scene, and let the head go where it followed one."""
-    for pin in pins:
-        for constraint in [each for each in armature.constraints if getattr(each, "target", None) == pin]:
+    pins = list(pins)
+    follow = [each for each in armature.constraints if each.type == _FOLLOW and each.name.startswith(_PREFIX)]
+    for constraint in follow:
+        if constraint.target in (*pins, None):  # None: somebody deleted the pin by hand
             constraint.driver_remove("influence")
             armature.constraints.remove(constraint)
+    for pin in pins:
         action = pin.animation_data.action if pin.animation_data else None
         bpy.data.objects.remove(pin)
         if action is not None:

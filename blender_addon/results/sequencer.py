@@ -15,7 +15,7 @@ def add_strips(scene: bpy.types.Scene, plates: Plates, colour_space: str) -> lis
     """One strip for each stretch of frames, on their own frames; those of the same version are replaced."""
     editor = scene.sequence_editor or scene.sequence_editor_create()
     strips = sequence_strips(editor)
-    for strip in [strip for strip in strips if strip.type == "IMAGE" and strip.name.startswith(plates.name)]:
+    for strip in [strip for strip in strips if strip.type == "IMAGE" and strip.name.startswith(f"{plates.name}.")]:
         strips.remove(strip)
     channel = 1 + max((strip.channel for strip in strips), default=0)
     added = []

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PureWindowsPath
 
@@ -49,7 +50,7 @@ class ShotLink:
                 f"{armature.name} is no Dubplate head.",
                 hint="Select the armature that File > Import > Dubplate Shot made.",
             )
-        stored = armature[_KEY].to_dict()
+        stored = json.loads(armature[_KEY])
         link = cls(**{name: stored[name] for name in cls.__dataclass_fields__})
         beside = [Path(blend).parent / link.folder_name for blend in _library(armature)]
         moved = next((path for path in beside if path.is_dir()), None)
@@ -61,7 +62,10 @@ class ShotLink:
         return PureWindowsPath(self.path).name  # it knows both separators
 
     def store(self, armature: bpy.types.Object) -> None:
-        armature[_KEY] = asdict(self)
+        """As text: of custom data, Blender keeps no other changes of a library's override."""
+        armature[_KEY] = json.dumps(asdict(self))
+        if armature.library is None and armature.override_library is None:
+            armature.property_overridable_library_set(f'["{_KEY}"]', True)
 
     def package(self) -> Path:
         """Where the shot package is now. Raises InvalidInput where it is gone."""

@@ -232,10 +232,9 @@ class DUBPLATE_OT_next_flag(OnAHead, bpy.types.Operator):
 def _flags(scene: bpy.types.Scene, head: bpy.types.Object) -> tuple[Flag, ...]:
     """Those of the performance as it is now, and those of the tracker."""
     link = ShotLink.of(head)
-    tracking = link.load_shot().info.extra.get("tracking", {})
-    mouths, fps = read_mouths(head, link.frames), scene.render.fps / scene.render.fps_base
-    ours = performance_flags(load_rig(head), mouths, link.frames, closures(scene, head), fps)
-    return (*ours, *flags_of(tracking))
+    info, mouths = link.load_shot().info, read_mouths(head, link.frames)
+    ours = performance_flags(load_rig(head), mouths, link.frames, closures(scene, head), info.rate.fps)
+    return (*ours, *flags_of(info.extra.get("tracking", {})))
 
 
 CLASSES: tuple[type, ...] = (

@@ -118,6 +118,30 @@ def test_offsets_that_are_turned_down_to_nothing_are_not_edited_unseen(bpy, head
     assert len(curve.keyframe_points) == len(KEYS)
 
 
+def test_an_edit_of_a_muted_curve_is_told_and_nothing_is_written(head):
+    from blender_addon.curves.channels import JAW
+    from blender_addon.layers.offsets import add_offsets, offsets
+
+    curve = keyed(head)
+    curve.mute = True
+    with pytest.raises(InvalidInput, match=r"smile\.L.* is muted"):
+        add_offsets(head, FRAMES, {JAW[0]: np.ones(40), smile(): np.ones(40)})
+    assert len(curve.keyframe_points) == len(KEYS)
+    assert not any(len(each.keyframe_points) for each in offsets(head).values())
+
+
+def test_what_is_posed_and_not_keyed_is_there_after_a_read_that_moves_the_clock(bpy, head):
+    from blender_addon.curves.performance import read_take
+
+    curve, jaw = keyed(head), head.pose.bones["jaw"]
+    jaw.constraints.new("LIMIT_ROTATION")  # which only Blender's evaluation knows
+    bpy.context.scene.frame_set(1010)
+    head["expression_005"], jaw.rotation_euler.x, head.pose.bones["smile.L"].location.y = 2.5, 0.25, -0.5
+    assert read_take(head).expression[9, 5] != 2.5
+    found = head["expression_005"], jaw.rotation_euler.x, head.pose.bones["smile.L"].location.y
+    assert found == (2.5, 0.25, -0.5) and len(curve.keyframe_points) == len(KEYS)
+
+
 def test_a_bake_and_back_leaves_the_offsets_turned_down_as_they_were(bpy, head):
     from blender_addon.curves.performance import read_channels
 

@@ -132,8 +132,9 @@ def test_grid_counts_in_thousandths_of_its_frames(tmp_path: Path) -> None:
     assert not holds_phonemes(tier)  # its letters, as "b", are words
 
 
-def test_subtitles_lose_their_tags_and_keep_their_lines(tmp_path: Path) -> None:
-    (tier,) = read_tiers(written(tmp_path, "film.srt", SRT))
+@pytest.mark.parametrize("between", ["", "  "])
+def test_subtitles_lose_their_tags_and_keep_their_lines(tmp_path: Path, between: str) -> None:
+    (tier,) = read_tiers(written(tmp_path, "film.srt", SRT.replace("\n\n", f"\n{between}\n")))
     assert tier.labels == (Label(1.0, 2.5, "Bonjour, Paul"), Label(3.5, 4.25, "Oui"))
 
 

@@ -304,7 +304,7 @@ def test_undo_of_every_step_restores_every_bit_and_redo_does_it_again(bpy, busy_
             heard(head).tobytes(),
             stack_of(head),
             action.name,
-            dict(head["dubplate"]),
+            head["dubplate"],
             sorted(bpy.data.actions.keys()),
         )
 

@@ -110,6 +110,19 @@ def test_the_head_follows_a_pinned_pose_on_its_frame_alone(bpy, addon, shot) -> 
     assert not head.constraints and not pin_objects(head)
 
 
+def test_a_pose_whose_pin_was_deleted_by_hand_leaves_nothing_behind(bpy, addon, shot) -> None:
+    from blender_addon.repair.pin_objects import pin_objects
+
+    head = imported(bpy, shot.path)
+    bpy.context.scene.frame_set(1010)
+    bpy.ops.dubplate.pin_pose()
+    bpy.data.objects.remove(pin_objects(head)[0])
+    bpy.ops.dubplate.pin_pose()
+    assert len(head.constraints) == len(head.animation_data.drivers) == 1
+    bpy.ops.dubplate.clear_pins()
+    assert not head.constraints and not head.animation_data.drivers
+
+
 def curves_of(head, frames: range) -> np.ndarray:
     """All that is heard of the performance, and the head's pose, (T, N)."""
     from blender_addon.curves import channels

@@ -89,6 +89,27 @@ def test_a_head_of_a_library_keeps_its_camera(bpy, imported, tmp_path):
     assert head.override_library and camera.override_library and camera.override_library.reference.name == "CAM_scene7"
 
 
+def test_what_is_done_to_a_head_of_a_library_is_kept_in_the_file(bpy, imported, tmp_path):
+    from blender_addon.layers import stack
+    from blender_addon.scene.shot_link import ShotLink, find_head
+
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    collection, scene = linked(bpy, tmp_path / "library.blend"), bpy.context.scene
+    collection.override_hierarchy_create(scene, bpy.context.view_layer)
+    scene.collection.children.unlink(collection)
+    head = find_head(bpy.context)
+    head.dubplate_actor = "//anna.dubactor"
+    link = replace(ShotLink.of(head), take="french")
+    link.store(head)
+    bpy.ops.dubplate.bake_down()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "main.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "main.blend"))
+    head = find_head(bpy.context)
+    assert ShotLink.of(head) == link and head.dubplate_actor == "//anna.dubactor"
+    assert stack.is_baked(head) and bpy.ops.dubplate.back_to_layers() == {"FINISHED"}
+    assert [track.mute for track in head.animation_data.nla_tracks] == [False]
+
+
 def test_a_head_beside_a_linked_one_looks_like_itself_without_the_library(bpy, imported, shot, tmp_path):
     from blender_addon.scene.import_shot import import_shot
 

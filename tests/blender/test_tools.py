@@ -14,7 +14,7 @@ from blender_addon.tools.face_points import FacePoints, LipPairs
 from blender_addon.tools.mouths import Mouths
 from dubplate_shared.landmarks import LEFT_BROW
 from dubplate_shared.rig import Rig
-from dubplate_shared.shot import Shot
+from dubplate_shared.shot import Rate, Shot
 from dubplate_shared.take import Take
 
 COUNT = 40
@@ -139,10 +139,12 @@ def test_markers_travel_with_the_take_and_say_where_lips_shall_touch(bpy, head, 
     assert closures(scene, head)[0].frames == range(1021, 1025)
 
 
-def test_markers_come_at_the_scenes_true_rate(bpy, head, textgrid) -> None:
+def test_markers_come_at_the_shots_true_rate_whatever_the_scene_runs_at(bpy, addon, textgrid, tmp_path) -> None:
     from blender_addon.markers.markers import closures
+    from blender_addon.scene.import_shot import import_shot
 
-    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 24, 1.001
+    head = import_shot(write_test_shot(tmp_path, rate=Rate(24000, 1001)).path)
+    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 30, 1.0
     bpy.ops.dubplate.import_markers(filepath=str(textgrid), places={"TAKE"})
     assert closures(bpy.context.scene, head)[1].frames[0] == round(1001 + 1.2 * 24000 / 1001)
     assert not bpy.context.scene.timeline_markers
