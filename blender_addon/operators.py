@@ -4,11 +4,10 @@
 import bpy
 from bpy.props import StringProperty
 
-from dubplate_shared.errors import DubplateError, InvalidInput
+from dubplate_shared.errors import InvalidInput
 
 from . import monitor
 from .actions import OnAHead, PicksAFolder, attempt
-from .layers.takes import load_take
 from .request import Choice
 from .scene.export_head import SUFFIXES, export_head
 from .scene.import_shot import import_with_notes
@@ -67,35 +66,6 @@ def _look_through_camera(context: bpy.types.Context) -> None:
     for area in context.screen.areas if context.screen else ():
         if area.type == "VIEW_3D":
             area.spaces.active.region_3d.view_perspective = "CAMERA"
-
-
-class DUBPLATE_OT_load_take(OnAHead, bpy.types.Operator):
-    """Put another take of the shot under the offsets, which stay; the take that was heard is muted"""
-
-    bl_idname = "dubplate.load_take"
-    bl_label = "Load Take"
-
-    take: StringProperty(name="Take", description="A take of the shot", default="tracked")
-
-    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
-        shot = ShotLink.of(head).load_shot()
-        load_take(head, shot, shot.take(self.take))
-
-
-class DUBPLATE_MT_takes(bpy.types.Menu):
-    """The takes of the shot at hand"""
-
-    bl_idname = "DUBPLATE_MT_takes"
-    bl_label = "Load Take"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        try:
-            names = ShotLink.of(find_head(context)).load_shot().take_names()
-        except DubplateError as error:
-            self.layout.label(text=error.message, icon="ERROR")
-            return
-        for name in names:
-            self.layout.operator(DUBPLATE_OT_load_take.bl_idname, text=name).take = name
 
 
 class DUBPLATE_OT_export_head(OnAHead, bpy.types.Operator):
@@ -205,8 +175,6 @@ class DUBPLATE_OT_cancel(bpy.types.Operator):
 
 CLASSES = (
     DUBPLATE_OT_import_shot,
-    DUBPLATE_OT_load_take,
-    DUBPLATE_MT_takes,
     DUBPLATE_OT_export_head,
     DUBPLATE_OT_connect,
     DUBPLATE_OT_disconnect,

@@ -9,6 +9,7 @@ import bpy
 
 from . import monitor, operators
 from .connection.session import Session
+from .layers.operators import DUBPLATE_MT_takes
 from .scene.shot_link import ShotLink, head_at_hand, heads
 
 _LINE_CHARACTERS = 36  # of an error text in a sidebar of usual width; Blender's labels do not wrap
@@ -68,7 +69,7 @@ def _draw_shot(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         if len(heads(context.scene)) > 1:
             box.prop(armature, "dubplate_actor", text="Actor")
         if active:
-            box.menu(operators.DUBPLATE_MT_takes.bl_idname)
+            box.menu(DUBPLATE_MT_takes.bl_idname)
 
 
 def _draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

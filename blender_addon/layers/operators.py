@@ -16,6 +16,19 @@ from .patches import add_patch, patch_share, remove_patch
 _DEFAULT_FADE = 4  # frames of a cross-fade: a sixth of a second at 24 fps
 
 
+class DUBPLATE_OT_load_take(OnAHead, bpy.types.Operator):
+    """Put another take of the shot under the offsets, which stay; the take that was heard is muted"""
+
+    bl_idname = "dubplate.load_take"
+    bl_label = "Load Take"
+
+    take: StringProperty(name="Take", description="A take of the shot", default=TRACKED)
+
+    def _run(self, _context: bpy.types.Context, head: bpy.types.Object) -> None:
+        shot = ShotLink.of(head).load_shot()
+        takes.load_take(head, shot, shot.take(self.take))
+
+
 class DUBPLATE_OT_hear_take(OnAHead, bpy.types.Operator):
     """Hear this take under the offsets, and mute the others"""
 
@@ -119,11 +132,8 @@ class DUBPLATE_OT_back_to_layers(OnAHead, bpy.types.Operator):
         self.report({"INFO"}, f"Curves edited on the baked Action and kept as offsets: {edited}")
 
 
-class DUBPLATE_MT_patches(bpy.types.Menu):
-    """The takes of the shot, to be laid over a range"""
-
-    bl_idname = "DUBPLATE_MT_patches"
-    bl_label = "Patch Range with Take"
+class _TakesOfTheShot:
+    """A menu of what the shot's package holds, each for the `operator`."""
 
     def draw(self, context: bpy.types.Context) -> None:
         try:
@@ -133,15 +143,33 @@ class DUBPLATE_MT_patches(bpy.types.Menu):
             return
         self.layout.operator_context = "INVOKE_DEFAULT"
         for name in names:
-            self.layout.operator(DUBPLATE_OT_patch_range.bl_idname, text=name).take = name
+            self.layout.operator(self.operator, text=name).take = name
+
+
+class DUBPLATE_MT_takes(_TakesOfTheShot, bpy.types.Menu):
+    """The takes of the shot at hand"""
+
+    bl_idname = "DUBPLATE_MT_takes"
+    bl_label = "Load Take"
+    operator = DUBPLATE_OT_load_take.bl_idname
+
+
+class DUBPLATE_MT_patches(_TakesOfTheShot, bpy.types.Menu):
+    """The takes of the shot, to be laid over a range"""
+
+    bl_idname = "DUBPLATE_MT_patches"
+    bl_label = "Patch Range with Take"
+    operator = DUBPLATE_OT_patch_range.bl_idname
 
 
 CLASSES = (
+    DUBPLATE_OT_load_take,
     DUBPLATE_OT_hear_take,
     DUBPLATE_OT_flip_takes,
     DUBPLATE_OT_patch_range,
     DUBPLATE_OT_remove_patch,
     DUBPLATE_OT_bake_down,
     DUBPLATE_OT_back_to_layers,
+    DUBPLATE_MT_takes,
     DUBPLATE_MT_patches,
 )

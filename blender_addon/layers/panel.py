@@ -58,7 +58,7 @@ def _draw_takes(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
         row.operator(operators.DUBPLATE_OT_hear_take.bl_idname, text=take, icon=icon, emboss=False).take = take
     if len(found) > 1:
         layout.operator(operators.DUBPLATE_OT_flip_takes.bl_idname, icon="FILE_REFRESH")
-    layout.menu("DUBPLATE_MT_takes")
+    layout.menu(operators.DUBPLATE_MT_takes.bl_idname)
 
 
 CLASSES = (DUBPLATE_PT_layers,)

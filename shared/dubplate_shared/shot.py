@@ -6,11 +6,12 @@ A folder: shot.json, track.npz, crop.npz, head.npz, takes/NAME.npz + .json, and 
 
 from __future__ import annotations
 
-import os
+import glob
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -209,15 +210,19 @@ class Shot:
         return self.indices([frame])[0]
 
     def resolve(self, stored: str) -> Path:
-        """A stored path as it is here: absolute, or relative to the package; a moved file is also looked for beside it.
+        """A stored path as it is here: absolute, or relative to the package.
 
-        Raises InvalidInput where it is nowhere.
+        What was moved with the package is found beside it or beside its folder, in the folders that it lay in,
+        whichever system's path was stored; a pattern NAME.####.exr, where any of its files is.
+        Raises InvalidInput where it is nowhere; a pattern without files is returned as stored.
         """
-        candidates = [Path(stored)] if os.path.isabs(stored) else [self.path / stored]
-        candidates.append(self.path.parent / Path(stored).name)
-        for candidate in candidates:
-            if "#" in candidate.name or candidate.exists():
-                return candidate
+        exact = self.path / stored  # the stored one where that is absolute
+        parts = PureWindowsPath(stored).parts  # it knows both separators
+        inner = [Path(*parts[start:]) for start in range(1 if PureWindowsPath(stored).anchor else 0, len(parts))]
+        moved = (folder / path for folder in self.path.absolute().parents[:2] for path in inner)
+        found = next((path for path in (exact, *moved) if _stands(path)), None)
+        if found is not None or "#" in exact.name:
+            return found or exact
         raise InvalidInput(
             f"{stored} of shot {self.info.name} is not there.", hint=f"Put it back, or beside {self.path}."
         )
@@ -229,6 +234,16 @@ class Shot:
     def audio_path(self) -> Path | None:
         """The shot's first audio file, or None where it has none."""
         return self.resolve(self.info.audio[0]) if self.info.audio else None
+
+    def voice_path(self, take: Take) -> Path | None:
+        """The voice that belongs to a take: its own, or the shot's for what was filmed, else None.
+
+        Raises InvalidInput where it is named and not there.
+        """
+        named = take.origin.get("audio")
+        if named:
+            return self.resolve(str(named))
+        return self.audio_path() if take.name == TRACKED else None
 
     def tracked_take(self) -> Take:
         """What was filmed, as a take."""
@@ -271,6 +286,13 @@ class Shot:
 def shot_state(path: Path) -> FileStates:
     """What tells that a package is another, as by a repair; takes are read when they are asked for."""
     return states(path / name for name in _FILES)
+
+
+def _stands(path: Path) -> bool:
+    """Whether a file is there, or any of a pattern's files."""
+    if "#" not in path.name:
+        return path.exists()
+    return any(path.parent.glob(re.sub("#+", "[0-9]*", glob.escape(path.name))))
 
 
 def write_shot(

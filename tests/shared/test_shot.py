@@ -110,6 +110,39 @@ def test_a_moved_plate_is_found_beside_the_package(shot: Shot) -> None:
     assert shot.plate_path() == beside
 
 
+@pytest.mark.parametrize("stored", ["/jobs/otto/plates/man.####.exr", r"P:\jobs\otto\plates\man.####.exr"])
+@pytest.mark.parametrize("here", ["man.####.exr", "plates/man.####.exr", "../plates/man.####.exr"])
+def test_a_sequence_is_found_where_it_was_moved_to_with_its_folder(shot: Shot, stored: str, here: str) -> None:
+    shot = replace(shot, path=shot.path.parent / "work" / "man.dubshot")
+    shot.path.mkdir(parents=True)
+    moved = replace(shot, info=replace(shot.info, plate=replace(shot.info.plate, kind="sequence", path=stored)))
+    assert moved.plate_path() == shot.path / stored  # nowhere: whoever reads it names the file that is missing
+    pattern = shot.path.parent / here
+    pattern.parent.mkdir(exist_ok=True)
+    pattern.with_name("man.txt").touch()
+    assert moved.plate_path() == shot.path / stored
+    pattern.with_name("man.1007.exr").touch()
+    assert moved.plate_path().resolve() == pattern.resolve()
+
+
+def test_a_sequence_stays_where_it_was_while_its_files_are_there(shot: Shot) -> None:
+    for folder in (shot.path / "plates", shot.path.parent):
+        folder.mkdir(exist_ok=True)
+        (folder / "man.1001.exr").touch()
+    info = replace(shot.info, plate=replace(shot.info.plate, path="plates/man.####.exr"))
+    assert replace(shot, info=info).plate_path() == shot.path / "plates" / "man.####.exr"
+
+
+def test_the_voice_of_a_take_is_its_own_or_what_was_filmed(shot: Shot) -> None:
+    (shot.path / "voice.wav").touch()
+    (shot.path.parent / "adr.wav").touch()
+    shot = replace(shot, info=replace(shot.info, audio=("voice.wav",)))
+    still = Take("adr", shot.track.expression, shot.track.jaw)
+    assert shot.voice_path(shot.tracked_take()) == shot.path / "voice.wav"
+    assert shot.voice_path(still) is None
+    assert shot.voice_path(replace(still, origin={"audio": "/jobs/adr.wav"})) == shot.path.parent / "adr.wav"
+
+
 def test_an_actor_card_reads_back_with_unknown_keys(tmp_path: Path) -> None:
     info = ActorInfo("man", "neural_texture", "draft", HeadIdentity("standin", "ab" * 32), extra={"union": "yes"})
     info.save(tmp_path)

@@ -274,17 +274,11 @@ def _from_shot(
         "start_s": start_s,
         "scale": scale,
     }
-    voice = settings.audio or (_voice_of(other, source) if start_s == 0 else None)
+    voice = settings.audio or (other.voice_path(source) if start_s == 0 else None)
     if voice is not None:
         origin["audio"] = str(voice.resolve())
     figures = {"seconds": seconds, "scale": scale, "lips_apart_mm": float(1e3 * gap.max())}
     return ImportedTake(Take(name, expression, jaw, None, origin), figures, notes + cut)
-
-
-def _voice_of(shot: Shot, take: Take) -> Path | None:
-    """The voice that belongs to a take of another shot."""
-    named = take.origin.get("audio")
-    return shot.resolve(str(named)) if named else shot.audio_path() if take.name == TRACKED else None
 
 
 def _touching(head: HeadModel, performance: VertexPerformance) -> np.ndarray:

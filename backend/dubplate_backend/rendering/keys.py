@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, fields
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,7 +23,7 @@ from dubplate_backend.renderers.base import Renderer
 from dubplate_shared import __version__
 from dubplate_shared.files import sha256_arrays
 from dubplate_shared.shot import Shot
-from dubplate_shared.take import TRACKED, Take
+from dubplate_shared.take import Take
 
 
 class FrameKeys:
@@ -45,7 +44,7 @@ class FrameKeys:
         self._plate_sha256: dict[int, str] = {}  # a plate is read by several frames
         self._eyes = shot.track.eyes if take.eyes is None else take.eyes
         self.renderer_key = renderer.renderer_key()
-        sound = sound_of(shot, take)
+        sound = shot.voice_path(take)
         # The whole track counts: masks and reference frames are chosen from all of it.
         track = {item.name: getattr(shot.track, item.name) for item in fields(shot.track)}
         info = shot.info
@@ -97,14 +96,3 @@ def numeric_mode() -> dict[str, str]:
         "numpy": np.__version__,
         "cv2": cv2.__version__,
     }
-
-
-def sound_of(shot: Shot, take: Take) -> Path | None:
-    """The voice that belongs to a take: its own, or the shot's for what was filmed, else none.
-
-    Raises InvalidInput where it is named and not there.
-    """
-    named = take.origin.get("audio")
-    if named:
-        return shot.resolve(str(named))
-    return shot.audio_path() if take.name == TRACKED else None

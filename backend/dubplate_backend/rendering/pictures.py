@@ -15,7 +15,6 @@ from dubplate_backend.plates.exr import read_first_part
 from dubplate_backend.plates.manifest import Manifest
 from dubplate_backend.plates.preview import as_seen, contact_sheet, write_preview
 from dubplate_backend.plates.source import ShotPlates
-from dubplate_backend.rendering.keys import sound_of
 from dubplate_shared.plate_names import plate_path, version_folder
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 from dubplate_shared.shot import Shot
@@ -44,7 +43,7 @@ class Pictures:
 
         def write(path: Path) -> None:
             whole = list(frames) == list(range(frames[0], frames[-1] + 1))
-            sound = sound_of(self.shot, self.take) or self.shot.audio_path() if whole else None
+            sound = self.shot.voice_path(self.take) or self.shot.audio_path() if whole else None
             start_s = self.shot.index(frames[0]) / self.shot.info.rate.fps
             write_preview(path, self._seen(frames), self.shot.info.rate, sound, start_s)
 

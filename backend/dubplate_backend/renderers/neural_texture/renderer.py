@@ -49,7 +49,7 @@ from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import file_stamp, sha256_arrays
 from dubplate_shared.progress import Stop, check
 from dubplate_shared.shot import Shot
-from dubplate_shared.take import TRACKED, Take
+from dubplate_shared.take import Take
 
 NAME = "neural_texture"
 VERSION = 2  # raised when the same weights would draw other bits
@@ -224,7 +224,7 @@ class NeuralTextureRenderer:
 
     def _spectrogram(self, shot: Shot, take: Take) -> npt.NDArray[np.float32] | None:
         """Mel of the voice that belongs to the take, or None."""
-        path = _voice_path(shot, take)
+        path = shot.voice_path(take)
         if path is None:
             return None
         state = (path, file_stamp(path))
@@ -318,11 +318,6 @@ class _Plan:
 
     def window(self, index: int) -> tuple[int, ...]:
         return window_indices(index, self.usable, self.times, self.size)
-
-
-def _voice_path(shot: Shot, take: Take) -> Path | None:
-    named = take.origin.get("audio")
-    return shot.resolve(str(named)) if named else (shot.audio_path() if take.name == TRACKED else None)
 
 
 def _padded(items: list[Any], count: int) -> list[Any]:
