@@ -2,6 +2,11 @@
 """The benchmarks measure true work: peers compute the same thing, counts are right, figures reach the JSON."""
 
 import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -51,6 +56,27 @@ def test_the_least_of_the_rounds_counts_and_the_first_is_left_out():
     calls = []
     assert least_seconds(lambda: calls.append(1), rounds=4, seconds=0.0) < 1.0
     assert len(calls) == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_the_wires_other_process_ends_with_a_benchmark_that_is_killed():
+    code = """
+import time
+from dubplate_backend.bench import wire
+with wire._peer("raw") as told:
+    print(told["port"], flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as bench:
+        assert bench.stdout is not None
+        port = int(bench.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as pictures:
+            assert pictures.recv(1), "it sends without an end"
+            bench.kill()
+            deadline_s = time.monotonic() + 30
+            with suppress(ConnectionResetError):
+                while pictures.recv(1 << 20):
+                    assert time.monotonic() < deadline_s, "it still sends"
 
 
 def test_figures_are_printed_and_written_with_unit_and_ratio(tmp_path, capsys):

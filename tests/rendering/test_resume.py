@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +125,27 @@ def test_a_stop_leaves_whole_plates_and_the_next_render_goes_on(shot: Shot, acto
                          settings=QUIET)  # fmt: skip
     assert len(report.skipped) == stood and len(report.drawn) == len(MANY) - stood
     assert tuple(Manifest.load(folder).frames) == MANY
+
+
+def test_what_a_killed_render_left_beside_the_plates_is_removed_and_what_another_is_at_stays(
+    copied: Path, shot: Shot, actor: Path, head: HeadModel
+):
+    folder = copied / "v001"
+    ours = [".small_dub_v001.1010.k3j2.part.exr", ".preview.q8w7.part.mp4", ".manifest.a1b2.part.json"]
+    others = [".notes.txt", ".k3j2.exr", "small.part.exr", ".part"]
+    then_s = time.time() - 3600
+    for name in (*ours, *others):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (then_s, then_s))
+    written_now = folder / ".small_dub_v001.1011.z9y8.part.exr"
+    written_now.write_bytes(b"x")
+    (copied / ours[0]).write_bytes(b"x")
+    os.utime(copied / ours[0], (then_s, then_s))
+    before = {path.name for path in folder.iterdir()}
+    render_shot(shot=shot, take=shot.take("tracked"), actor_path=actor, head=head, frames=FRAMES, out=copied,
+                settings=QUIET)  # fmt: skip
+    assert before - {path.name for path in folder.iterdir()} == set(ours)
+    assert (copied / ours[0]).exists(), "in its own folder alone"
 
 
 def test_a_plate_that_cannot_be_read_fails_its_frames_alone(shot: Shot, actor: Path, head: HeadModel, tmp_path):

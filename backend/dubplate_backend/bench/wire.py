@@ -219,11 +219,12 @@ def _context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 def _peer(way: str, **parameters: object) -> Iterator[dict[str, Any]]:
     """The other process, and what it tells of itself."""
     command = [sys.executable, "-m", "dubplate_backend.bench.wire_peers", way, json.dumps(parameters)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
     try:
         yield json.loads(process.stdout.readline())
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
         process.stdout.close()

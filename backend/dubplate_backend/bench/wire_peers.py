@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other process of the wire's benchmark: it sends pictures by the way that it is told, until it is killed.
+"""The other process of the wire's benchmark: it sends pictures by the way that it is told, until it is killed or who
+has started it has ended in whatever way: its standard input ends with him.
 
 `python -m dubplate_backend.bench.wire_peers WAY PARAMETERS`; it prints one line of JSON that says where it sends from.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 import sys
 import threading
@@ -67,7 +69,13 @@ def main(arguments: list[str]) -> None:
     ways = {
         "stream": send_stream, "push": send_push, "raw": send_raw, "server": serve, "take": take, "grpc": serve_grpc,
     }  # fmt: skip
+    threading.Thread(target=_end_with_the_input, daemon=True).start()
     ways[way](**parameters)
+
+
+def _end_with_the_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)  # the main thread is inside libzmq or a socket
 
 
 def tell(**facts: object) -> None:

@@ -129,8 +129,8 @@ def write_exr(path: Path | str, parts: Sequence[ExrPart], windows: Windows, attr
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed writers have left in a folder."""
-    for path in abandoned(folder, ".*.part.exr"):
+    """Remove what killed writers have left in a folder: plates, and what stands beside them."""
+    for path in abandoned(folder, ".*.part.*"):
         with suppress(OSError):  # another's clean-up or rename
             path.unlink()
 
