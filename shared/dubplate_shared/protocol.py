@@ -105,7 +105,7 @@ def pack(envelope: Envelope) -> list[bytes | memoryview]:
                 hint="Send a shorter range of frames.",
             )
         described.append({"name": name, "dtype": dtype, "shape": list(array.shape)})
-        buffers.append(memoryview(array).cast("B") if array.size else b"")
+        buffers.append(array.data.cast("B") if array.size else b"")
     fields = {"type": envelope.type, "id": envelope.id, "session": envelope.session, "version": envelope.version}
     try:
         header = msgpack.packb({**fields, "body": dict(envelope.body), "arrays": described}, use_bin_type=True)

@@ -128,7 +128,7 @@ def test_the_installed_extension_imports_a_shot_with_its_own_wheels(extension, t
 
 def test_the_add_on_imports_nothing_heavy():
     """What runs inside Blender must not drag the backend's libraries in."""
-    blocked = ["torch", "OpenEXR", "cv2", "mediapipe", "soxr", "dubplate_backend", "scipy"]
+    blocked = ["torch", "OpenEXR", "cv2", "mediapipe", "librosa", "dubplate_backend", "scipy"]
     code = f"""
 import sys
 for name in {blocked!r}: sys.modules[name] = None
