@@ -24,7 +24,7 @@ from . import background, overlay, strip
 from .cache import Cache
 from .compare import Mode
 from .live import Live, Source, Wishes
-from .lives import lives, mode, placed
+from .lives import head_of, lives, mode, placed
 from .rows import Rows
 
 
@@ -42,12 +42,12 @@ def start(context: bpy.types.Context) -> None:
     """Let the head at hand be previewed. Errors go to the panel: a property's update has nobody to raise to."""
     try:
         head = find_head(context)
-        live = lives.get(head.name) or _new_live(context, head)
+        live = lives.get(head.session_uid) or _new_live(context, head)
         live.source = _source(context, head)
         session = monitor.session()
         if not session.starting and not session.serves(live.source.shot, live.source.actor):
             reach_backend(session, context)
-        lives[head.name] = live
+        lives[head.session_uid] = live
         _listen()
         _look_at(context.scene, context.evaluated_depsgraph_get(), edited=True)
         overlay.hide_heads(context)
@@ -102,8 +102,8 @@ def _look_at(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, *, edited: 
     if is_sampling() or depsgraph.mode == "RENDER":
         return
     now_s = time.monotonic()
-    for name, live in lives.items():
-        head = scene.objects.get(name)
+    for uid, live in lives.items():
+        head = head_of(scene.objects, uid)
         if head is None:
             continue
         try:
@@ -122,7 +122,7 @@ def _on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 @persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    if depsgraph.id_type_updated("ACTION") or any(update.id.name in lives for update in depsgraph.updates):
+    if depsgraph.id_type_updated("ACTION") or any(update.id.original.session_uid in lives for update in depsgraph.updates):
         _look_at(scene, depsgraph, edited=True)
 
 
@@ -167,8 +167,8 @@ class _Listener:
             redraw(context)
         wishes = _wishes(context)
         waits = [1.0]
-        for name, live in list(lives.items()):
-            head = context.scene.objects.get(name)
+        for uid, live in list(lives.items()):
+            head = head_of(context.scene.objects, uid)
             if head is not None:
                 waits.append(_looked(live, head, wishes))
         return min(waits)

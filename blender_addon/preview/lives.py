@@ -6,6 +6,8 @@ A socket's other end cannot live in a .blend, so they stand in this module until
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import bpy
 
 from dubplate_shared.errors import DubplateError
@@ -14,13 +16,18 @@ from ..scene.shot_link import find_head
 from .compare import Mode, Placed
 from .live import Live
 
-lives: dict[str, Live] = {}  # by the armature's name: undo replaces the object itself
+lives: dict[int, Live] = {}  # by the armature's session_uid: undo replaces the object, and artists rename it
+
+
+def head_of(things: Iterable[bpy.types.Object], uid: int) -> bpy.types.Object | None:
+    """The head among `things` that a preview belongs to; None where it is gone."""
+    return next((thing for thing in things if thing.session_uid == uid), None)
 
 
 def live_of(context: bpy.types.Context) -> Live | None:
     """The preview of the head at hand; None where it has none."""
     try:
-        return lives.get(find_head(context).name)
+        return lives.get(find_head(context).session_uid)
     except DubplateError:
         return next(iter(lives.values()), None)
 

@@ -22,7 +22,7 @@ _MARGIN_PX = 8
 _handlers: list[object] = []
 _textures: list[tuple[Placed, object]] = []  # of the pictures that were drawn last
 _MOST_TEXTURES = 4
-_hidden: list[str] = []  # heads whose mesh was visible before
+_hidden: list[int] = []  # heads whose mesh was visible before
 
 
 def register() -> None:
@@ -43,11 +43,11 @@ def hide_heads(context: bpy.types.Context) -> None:
     if not context.window_manager.dubplate_preview.hides_head:
         show_heads(context)
         return
-    for name in lives.lives:
-        mesh = _mesh(name)
-        if mesh is not None and name not in _hidden and not mesh.hide_get():
+    for uid in lives.lives:
+        mesh = _mesh(uid)
+        if mesh is not None and uid not in _hidden and not mesh.hide_get():
             mesh.hide_set(True)
-            _hidden.append(name)
+            _hidden.append(uid)
 
 
 def show_heads(context: bpy.types.Context) -> None:
@@ -58,8 +58,8 @@ def show_heads(context: bpy.types.Context) -> None:
             mesh.hide_set(False)
 
 
-def _mesh(name: str) -> bpy.types.Object | None:
-    armature = bpy.data.objects.get(name)
+def _mesh(uid: int) -> bpy.types.Object | None:
+    armature = lives.head_of(bpy.data.objects, uid)
     return None if armature is None else head_mesh_of(armature)
 
 

@@ -32,11 +32,10 @@ _JAW, _EYES = slice(100, 103), slice(103, 109)
 
 
 class Rows:
-    """One head's. name: of the armature, which undo replaces by another object of that name."""
+    """One head's."""
 
     def __init__(self, armature: bpy.types.Object, shot: Shot) -> None:
         link = ShotLink.of(armature)
-        self.name = armature.name
         self.frames = link.frames
         self.reach = max(1, math.ceil(REACH_S * shot.info.rate.fps - SAME))
         take = shot.take(link.take if link.take in shot.take_names() else "tracked")

@@ -54,6 +54,16 @@ def open_jaw(bpy, frame: int, radians: float) -> None:
     bpy.context.view_layer.update()
 
 
+def test_a_head_that_is_renamed_is_still_previewed(bpy, scene, live):
+    from blender_addon.preview import lives
+    from blender_addon.scene.shot_link import find_head
+
+    find_head(bpy.context).name = "Hero, take two"
+    open_jaw(bpy, scene.frame_current, 0.3)
+    tick_until(lambda: crop_of(live) is not None)
+    assert lives.live_of(bpy.context) is live
+
+
 def test_a_key_that_moves_is_drawn_and_an_undone_one_is_there_at_once(bpy, scene, live):
     before = crop_of(live).array
     open_jaw(bpy, scene.frame_current, 0.3)
