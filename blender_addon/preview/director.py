@@ -122,7 +122,8 @@ def _on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 @persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    if depsgraph.id_type_updated("ACTION") or any(update.id.original.session_uid in lives for update in depsgraph.updates):
+    touched = (update.id.original.session_uid for update in depsgraph.updates)
+    if depsgraph.id_type_updated("ACTION") or any(uid in lives for uid in touched):
         _look_at(scene, depsgraph, edited=True)
 
 
