@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from dubplate_backend.plates.dpx import read_dpx, read_dpx_header
 from dubplate_backend.plates.exr import ExrPart, Windows, time_code, write_exr
 from dubplate_backend.plates.footage import open_footage
+from dubplate_backend.plates.picture_file import read_picture
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_shared.errors import FootageError, InvalidInput
 from dubplate_shared.shot import PlateSource, Rate
@@ -215,3 +218,13 @@ def test_a_shot_from_the_middle_of_a_video_renders_on_its_own_frames(tmp_path: P
             assert earlier.sha256(1001) != plates.sha256(1001)
     with pytest.raises(InvalidInput, match="from 6 on"):
         ShotPlates(blank_shot(tmp_path / "late", PlateSource("video", part.plate.path, "", 6), size=(48, 32)))
+
+
+def test_a_png_that_promises_a_gigapixel_is_refused_before_any_memory_is_asked_for(tmp_path: Path) -> None:
+    picture = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    header = b"IHDR" + struct.pack(">II", 30_000, 30_000) + picture[24:29]
+    start = picture.index(b"IHDR")
+    damaged = picture[:start] + header + struct.pack(">I", zlib.crc32(header)) + picture[start + 21 :]
+    (tmp_path / "huge.png").write_bytes(damaged)
+    with pytest.raises(FootageError, match="900000000 pixels"):
+        read_picture(tmp_path / "huge.png")

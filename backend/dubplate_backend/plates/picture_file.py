@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from dubplate_backend.plates.colour import PICTURE, PlateColour
 from dubplate_backend.plates.dpx import read_dpx, read_dpx_header
@@ -80,6 +82,7 @@ def values_of(codes: np.ndarray, bits: int) -> np.ndarray:
 
 def stored(path: Path) -> np.ndarray:
     """The file's own numbers, uint8, uint16 or float32, [H, W] or [H, W, RGB or RGBA]."""
+    _check_size(path)
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
     if picture is None or picture.dtype not in (np.uint8, np.uint16, np.float32):
         why = "cannot be read" if path.exists() else "does not exist"
@@ -87,3 +90,14 @@ def stored(path: Path) -> np.ndarray:
     if picture.ndim == 3 and picture.shape[2] >= 3:
         picture = picture[..., [2, 1, 0, *range(3, picture.shape[2])]]  # OpenCV keeps blue first
     return picture
+
+
+def _check_size(path: Path) -> None:
+    """Before any memory is asked for: a damaged header of a few bytes may promise a gigapixel."""
+    try:
+        with Image.open(path):
+            pass
+    except Image.DecompressionBombError as error:
+        raise FootageError(f"{path} cannot be read: {error}", hint="Copy the file again from its source.") from error
+    except (OSError, ValueError, SyntaxError, struct.error):
+        pass  # a kind that Pillow does not know: OpenCV says what is wrong with it
