@@ -58,7 +58,7 @@ IDENTITY_STEPS = 6  # at each level of detail, twice
 COLOUR_STEPS = 3  # at each visit
 VISITS = (0, 1, 2, 2)  # levels of detail in turn; at the last, light and shade are found again once the head lies right
 LOOKED_AT = (0, 2)  # visits at which it is seen anew which points are visible and how they face the light
-IDENTITY_POINTS = 600  # of the skin
+IDENTITY_POINTS = (600, 600, 2400)  # of the skin, at each level of detail
 IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
 WINDOW = 256  # frames solved together
 OVERLAP = 24  # frames that two windows share: a second, longer than any temporal term reaches
@@ -217,11 +217,11 @@ class Fitter:
         crops = face_crops(chosen, self.observed[self.key].numpy(), self.lens, frames)
         view = self.view.at(self.key)
         free = 0 if self.settings.shape is not None else IDENTITY_SHAPE
-        fixed, weights = Shared(shared).shape, self.weights.for_identity()
-        photometry = Photometry.of(self.head, model, weights, IDENTITY_POINTS).shaped(fixed, free)
+        fixed, weights = Shared(shared).shape, self.weights.for_identity(turn_spread(motion))
         head, offset = self.reduced.shaped(fixed, free), None
         solved = torch.cat((fixed[:free], Shared(shared).camera))
-        for level in range(len(LEVELS)):
+        for level, points in enumerate(IDENTITY_POINTS):
+            photometry = Photometry.of(self.head, model, weights, points).shaped(fixed, free)
             for turn in range(2):
                 seen = photometry.surfaces(crops, view, motion, Shared(shared))
                 albedo = photometry.learn_points(crops, level, seen, photometry.learn(crops, level, seen))
@@ -234,8 +234,8 @@ class Fitter:
                 shared = torch.cat((solved[:free], fixed[free:], solved[free:]))
                 counter.reach(IDENTITY_STEPS * (2 * level + turn + 1))
         seen = photometry.surfaces(crops, view, motion, Shared(shared))
-        albedos = [photometry.learn(crops, level, seen) for level in range(len(LEVELS))]
         compared = Photometry.of(self.head, model, self.weights)
+        albedos = [compared.learn(crops, level, seen) for level in range(len(LEVELS))]
         albedos = [compared.learn_points(crops, level, seen, albedo) for level, albedo in enumerate(albedos)]
         return {
             "shared": shared.numpy(),
@@ -396,6 +396,13 @@ def rigid_motion(shaped: SurfaceHead, observed: Tensor, focals: np.ndarray, cent
         motion[frame, TURN] = cv2.Rodrigues(facing)[0][:, 0]
         motion[frame, SHIFT] = shift[:, 0]
     return torch.from_numpy(motion)
+
+
+def turn_spread(motion: Tensor) -> float:
+    """Root mean square angle between where the head faces and where it does on average, radians.   motion: [K, 114]."""
+    facing = head_rotation(motion[:, TURN])[..., 2]  # [K, 3]
+    mean = torch.nn.functional.normalize(facing.mean(0), dim=0)
+    return float((facing @ mean).clamp(-1, 1).acos().square().mean().sqrt())
 
 
 def windows_of(count: int) -> list[tuple[int, int]]:
