@@ -19,6 +19,8 @@ from dubplate_backend.plates.rates import standard_rate
 from dubplate_shared.errors import FootageError
 
 PICTURE_SUFFIXES = (".exr", ".dpx", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
+_PILLOW_KNOWS = (".png", ".jpg", ".jpeg")
+_BROKEN = "Check the sequence for holes and broken files."
 HALF_BITS = 10  # half tells all codes of up to ten bits apart: its steps below 1 are 2^-11
 FLOAT_TIFF = "lin_rec709_scene"  # floating point pictures hold light, not code values
 
@@ -82,22 +84,24 @@ def values_of(codes: np.ndarray, bits: int) -> np.ndarray:
 
 def stored(path: Path) -> np.ndarray:
     """The file's own numbers, uint8, uint16 or float32, [H, W] or [H, W, RGB or RGBA]."""
-    _check_size(path)
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
+    if not path.exists():
+        raise FootageError(f"{path} does not exist.", hint=_BROKEN)
+    _check_header(path)
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype not in (np.uint8, np.uint16, np.float32):
-        why = "cannot be read" if path.exists() else "does not exist"
-        raise FootageError(f"{path} {why}.", hint="Check the sequence for holes and broken files.")
+        raise FootageError(f"{path} cannot be read.", hint=_BROKEN)
     if picture.ndim == 3 and picture.shape[2] >= 3:
         picture = picture[..., [2, 1, 0, *range(3, picture.shape[2])]]  # OpenCV keeps blue first
     return picture
 
 
-def _check_size(path: Path) -> None:
-    """Before any memory is asked for: a damaged header of a few bytes may promise a gigapixel."""
+def _check_header(path: Path) -> None:
+    """Before any memory is asked for: OpenCV believes a damaged header, and a few bytes may promise a gigapixel."""
     try:
         with Image.open(path):
             pass
     except Image.DecompressionBombError as error:
         raise FootageError(f"{path} cannot be read: {error}", hint="Copy the file again from its source.") from error
-    except (OSError, ValueError, SyntaxError, struct.error):
-        pass  # a kind that Pillow does not know: OpenCV says what is wrong with it
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
+        if path.suffix.lower() in _PILLOW_KNOWS:  # of other kinds Pillow does not know all
+            raise FootageError(f"{path} cannot be read.", hint=_BROKEN) from error

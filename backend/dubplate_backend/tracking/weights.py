@@ -57,9 +57,9 @@ class Weights:
     identity_shape: float = 0.35
     identity_colour: float = 0.005  # at least
     # Colours tell a shape by parallax, and bend it by what is wrong with them (gloss, shadows) where the head hardly
-    # turns: this is where it turns by `identity_turn_rad` (root mean square), elsewhere by the cube of the turn. The
-    # power is measured: clips that turn by 1, 6, 9 and 11 degrees want at least 100, 20, 7 and 4.
-    identity_colour_per_misfit: float = 5.0
+    # turns: this is where it turns by `identity_turn_rad` (root mean square), elsewhere by the cube of the turn. Both
+    # are measured: clips that turn by 1 degree want 100 or more, by 6 and 9 about 20, by 10 and 11 about 5 to 10.
+    identity_colour_per_misfit: float = 14.0
     identity_turn_rad: float = 0.18
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
