@@ -96,10 +96,11 @@ def stored(path: Path) -> np.ndarray:
 
 
 def _check_header(path: Path) -> None:
-    """Before any memory is asked for: OpenCV believes a damaged header, and a few bytes may promise a gigapixel."""
+    """Before any memory is asked for: OpenCV checks no PNG's sums, and a few damaged bytes may promise a gigapixel."""
     try:
-        with Image.open(path):
-            pass
+        with Image.open(path) as picture:
+            if picture.format == "PNG":
+                picture.verify()
     except Image.DecompressionBombError as error:
         raise FootageError(f"{path} cannot be read: {error}", hint="Copy the file again from its source.") from error
     except (OSError, ValueError, SyntaxError, struct.error) as error:
