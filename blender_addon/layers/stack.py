@@ -22,7 +22,7 @@ from ..scene.shot_link import ShotLink
 
 _KEY = "dubplate_layer"
 BAKED_KEY = "dubplate_baked"  # on the Action that was baked: what bake.py needs to go back
-ADDED = {"action_blend_type": "ADD", "action_extrapolation": "HOLD", "action_influence": 1.0}
+_ADDED = {"action_blend_type": "ADD", "action_extrapolation": "HOLD", "action_influence": 1.0}
 
 
 class Role(StrEnum):
@@ -139,6 +139,6 @@ def ensure_offsets(armature: bpy.types.Object) -> None:
     data = nla.require_stack(armature)
     if data.action is None:
         compat.play(data, bpy.data.actions.new(f"{ShotLink.of(armature).name}_offsets"))
-        nla.play_by(data, ADDED)
+        nla.play_by(data, _ADDED)
     elif data.action.library is not None:
         compat.play(data, data.action.copy())

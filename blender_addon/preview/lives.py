@@ -10,9 +10,7 @@ from collections.abc import Iterable
 
 import bpy
 
-from dubplate_shared.errors import DubplateError
-
-from ..scene.shot_link import find_head
+from ..scene.shot_link import head_at_hand
 from .compare import Mode, Placed
 from .live import Live
 
@@ -25,11 +23,9 @@ def head_of(things: Iterable[bpy.types.Object], uid: int) -> bpy.types.Object | 
 
 
 def live_of(context: bpy.types.Context) -> Live | None:
-    """The preview of the head at hand; None where it has none."""
-    try:
-        return lives.get(find_head(context).session_uid)
-    except DubplateError:
-        return next(iter(lives.values()), None)
+    """The preview of the head at hand, or any where it is not clear which; None where there is none."""
+    head = head_at_hand(context)
+    return lives.get(head.session_uid) if head is not None else next(iter(lives.values()), None)
 
 
 def mode(context: bpy.types.Context) -> Mode:

@@ -7,26 +7,20 @@ from collections import Counter
 
 import bpy
 
-from ..scene.shot_link import heads
+from ..head_panel import HeadPanel
 from . import lives, operators
 from .cache import FrameState
 
 
-class DUBPLATE_PT_preview(bpy.types.Panel):
+class DUBPLATE_PT_preview(HeadPanel, bpy.types.Panel):
     """Live preview"""
 
     bl_idname = "DUBPLATE_PT_preview"
     bl_label = "Live Preview"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Dubplate"
     bl_parent_id = "DUBPLATE_PT_main"
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(heads(context.scene))
-
     def draw(self, context: bpy.types.Context) -> None:
+        """Whichever head is at hand: what is shown is the window's."""
         layout, settings = self.layout, context.window_manager.dubplate_preview
         layout.use_property_split = True
         layout.use_property_decorate = False
