@@ -13,7 +13,7 @@ import torch
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.checkpoint import Checkpoint
 from dubplate_backend.tracking.faces import Faces
-from dubplate_backend.tracking.fit import Fit, blended, fit_head, in_between, key_frames, windows_of
+from dubplate_backend.tracking.fit import Fit, blended, fit_head, in_between, key_frames, turn_spread, windows_of
 from dubplate_backend.tracking.landmark_term import LandmarkTerm
 from dubplate_backend.tracking.lens import Lens
 from dubplate_backend.tracking.priors import Priors, likely_faces
@@ -21,7 +21,7 @@ from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_backend.tracking.surface_head import SurfaceHead
-from dubplate_backend.tracking.unknowns import UNKNOWNS
+from dubplate_backend.tracking.unknowns import TURN, UNKNOWNS
 from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.errors import Cancelled
 from dubplate_shared.landmarks import landmark_error, lip_gap
@@ -128,6 +128,22 @@ def test_key_frames_are_the_ones_that_differ() -> None:
     landmarks[13, 200:] -= 40
     assert {7, 13} <= set(key_frames(landmarks, 3).tolist())
     assert key_frames(landmarks[6:8], 24).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("degrees", [1.0, 6.0, 12.0])
+@pytest.mark.parametrize("looking", [0.0, 20.0], ids=["ahead", "aside"])
+def test_how_far_a_head_turns_is_counted_from_where_it_faces_on_average(degrees: float, looking: float) -> None:
+    motion = torch.zeros(8, UNKNOWNS, dtype=torch.float64)
+    motion[:, TURN.start + 1] = torch.deg2rad(looking + degrees * torch.tensor([-1.0, 1.0]).repeat(4))
+    assert np.degrees(turn_spread(motion)) == pytest.approx(degrees, rel=1e-3)
+
+
+def test_colours_shape_an_identity_the_more_the_farther_the_head_turns() -> None:
+    weights = Weights()
+    believed = [weights.for_identity(turn).colour_per_misfit for turn in (0.0, 0.05, 0.1, 0.18, 0.36)]
+    assert believed == sorted(believed, reverse=True) and len(set(believed)) == len(believed)
+    assert believed[3] == pytest.approx(weights.identity_colour_per_misfit)
+    assert believed[3] / believed[4] == pytest.approx(8) and np.isfinite(believed[0])
 
 
 def test_gaps_are_bridged_and_ends_are_held() -> None:

@@ -14,6 +14,7 @@ from dubplate_backend.bench.tracking_scores import lip_gap_mm, truth_scores
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.synthetic.shot import project_landmarks
+from dubplate_backend.tracking import fit
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_backend.tracking.track import track
 from dubplate_shared.landmarks import LIPS, landmark_error
@@ -42,6 +43,19 @@ def test_the_lips_the_jaw_and_the_skull_lie_near_the_truth(known: Known, tracked
     assert score.lips_skull_mm < SKULL_MM
     assert score.jaw_deg < JAW_DEG
     assert score.rotation_deg < ROTATION_DEG
+
+
+def test_a_head_that_is_taken_to_keep_still_keeps_the_shape_that_its_landmarks_tell(
+    known: Known, tracked: Track, head: HeadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shape(settings: TrackSettings) -> np.ndarray:
+        return track(Footage.open(known.video), head=head, settings=settings).track.shape
+
+    by_landmarks = shape(TrackSettings(photometric=False))
+    monkeypatch.setattr(fit, "turn_spread", lambda motion: 0.0)
+    still = shape(TrackSettings())
+    print(np.linalg.norm(still - by_landmarks), np.linalg.norm(tracked.shape - by_landmarks))
+    assert np.linalg.norm(still - by_landmarks) < 0.3 * np.linalg.norm(tracked.shape - by_landmarks)
 
 
 def test_the_lips_part_when_the_true_lips_part(known: Known, tracked: Track, head: HeadModel) -> None:
