@@ -10,7 +10,9 @@ from dubplate_shared.tiles import Assembly, Pixels
 
 CREDIT_BYTES = 64 * 1024 * 1024  # that may be on their way here over the socket
 RING_BYTES = 96 * 1024 * 1024  # shared with a backend on this machine: three pictures of some 5 megapixels
-RETURNED_SHARE = 4  # credit goes back once so much of it, one part in, has been taken in
+# Credit goes back once so much of it, one part in, has been taken in. Each return costs the backend as much as a tile.
+RETURNED_SHARE = 2
+RETURNED_SHARE_OF_RING = 4  # it also holds what is shown
 
 
 class Pictures:
@@ -41,7 +43,8 @@ class Pictures:
     def owed(self) -> int:
         """Credit to return now, 0 where it is too little to say and more is to come."""
         self._taken += self._assembly.credit()
-        if self._taken * RETURNED_SHARE < self._granted and (self._assembly.owes or not self.through_memory):
+        share = RETURNED_SHARE_OF_RING if self.through_memory else RETURNED_SHARE
+        if self._taken * share < self._granted and (self._assembly.owes or not self.through_memory):
             return 0
         credit, self._taken = self._taken, 0
         return credit

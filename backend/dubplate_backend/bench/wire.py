@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import zmq
 
-from dubplate_backend.bench.figure import Figure, least_seconds
+from dubplate_backend.bench.figure import Figure
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.bench.wire_peers import BYTES, GIGA, SESSION, picture
 from dubplate_backend.bench.wire_receiver import Receiver, dealer, token_options
@@ -32,34 +32,39 @@ from dubplate_shared.validation import from_envelope, to_envelope
 
 RING_BYTES = 256 * 1024 * 1024  # three pictures and some
 OF_BARE = "of a bare PUSH/PULL (goal: 0.9)"
-PICTURES = 6  # a round
-ROUNDS = 5
+PICTURES = 10  # a round
+ROUNDS = 4
+PAIRS = 4  # of processes
+SETTLE_S = 0.15
 PINGS = 400
 PING_PAUSE_S = 0.002
 PING_LIMIT_MS = 20.0
 KEYFRAMES = (250, 120)
 TAKES = 600  # 72 MB: more than any cache
+PASSES = 12  # over the takes
+
+_Way = AbstractContextManager[Callable[[], object]]
 
 
 def wire(stage: Stage) -> Iterator[Figure]:
     """GB/s of every way, pings while pictures come, and the cost of keyframes."""
-    rounds = 3 if stage.quick else ROUNDS
-    speed = _side_by_side({"copy": _copied(), "ring": _streamed(ring_bytes=RING_BYTES)}, rounds)
+    pairs = 1 if stage.quick else PAIRS
+    speed = _side_by_side({"copy": _copied, "ring": lambda: _streamed(ring_bytes=RING_BYTES)}, pairs)
     yield Figure("wire.memcpy", speed["copy"], "GB/s")
     yield Figure("wire.shared_memory", speed["ring"], "GB/s", speed["ring"] / speed["copy"], "of memcpy (goal: 0.8)")
-    speed = _side_by_side({"raw": _raw(), "bare": _pushed(), "tiles": _streamed()}, rounds)
+    speed = _side_by_side({"raw": _raw, "bare": _pushed, "tiles": _streamed}, pairs)
     raw = speed["raw"]
     yield Figure("wire.tcp.raw", raw, "GB/s")
     yield Figure("wire.tcp.bare", speed["bare"], "GB/s", speed["bare"] / raw, "of raw TCP")
     yield Figure("wire.tcp.tiles", speed["tiles"], "GB/s", speed["tiles"] / speed["bare"], OF_BARE)
     keys = _Keys()
-    speed = _side_by_side({"bare": _pushed(keys), "tiles": _streamed(keys=keys)}, rounds)
+    speed = _side_by_side({"bare": lambda: _pushed(keys), "tiles": lambda: _streamed(keys=keys)}, pairs)
     yield Figure("wire.curve.bare", speed["bare"], "GB/s", speed["bare"] / raw, "of raw TCP")
     yield Figure("wire.curve.tiles", speed["tiles"], "GB/s", speed["tiles"] / speed["bare"], OF_BARE)
     if find_spec("grpc") is None:
         print("wire.grpc: not installed (pip install 'dubplate[bench]')", file=sys.stderr)
     else:
-        speed = _side_by_side({"call": _called()}, rounds)
+        speed = _side_by_side({"call": _called}, pairs)
         yield Figure("wire.grpc", speed["call"], "GB/s", speed["call"] / raw, "of raw TCP")
     yield from _pings(stage)
     yield from _keyframes()
@@ -68,19 +73,23 @@ def wire(stage: Stage) -> Iterator[Figure]:
 # --- ways --------------------------------------------------------------------------------------------------------
 
 
-def _side_by_side(ways: Mapping[str, AbstractContextManager[Callable[[], object]]], rounds: int) -> dict[str, float]:
-    """GB/s of each way's best round. They take turns, so that other work on the machine meets them alike."""
-    best = dict.fromkeys(ways, float("inf"))
-    with ExitStack() as stack:
-        takers = {name: stack.enter_context(way) for name, way in ways.items()}
-        for _ in range(rounds):
-            for name, take in takers.items():
-                take()  # what had come while the others had their turn
-                start = time.perf_counter()
-                for _ in range(PICTURES):
-                    take()
-                best[name] = min(best[name], time.perf_counter() - start)
-    return {name: PICTURES * BYTES / seconds / GIGA for name, seconds in best.items()}
+def _side_by_side(ways: Mapping[str, Callable[[], _Way]], pairs: int) -> dict[str, float]:
+    """GB/s of each way over all its rounds. The ways take turns, so that other work on the machine meets them alike.
+    All is begun anew `pairs` times: where a process's memory lies makes it a fifth faster or slower all its life.
+    """
+    seconds = dict.fromkeys(ways, 0.0)
+    for _ in range(pairs):
+        with ExitStack() as stack:
+            takers = {name: stack.enter_context(way()) for name, way in ways.items()}
+            for _ in range(ROUNDS):
+                for name, take in takers.items():
+                    time.sleep(SETTLE_S)  # the way before still fills its queue
+                    take()  # what had come while the others had their turn
+                    start = time.perf_counter()
+                    for _ in range(PICTURES):
+                        take()
+                    seconds[name] += time.perf_counter() - start
+    return {name: pairs * ROUNDS * PICTURES * BYTES / passed / GIGA for name, passed in seconds.items()}
 
 
 @contextmanager
@@ -182,13 +191,18 @@ def _keyframes() -> Iterator[Figure]:
     target = np.empty_like(takes[0])
     sent = [Envelope("job.submit", "1", SESSION, body={"take": "edit"}, arrays={"curves": take}) for take in takes]
 
-    def each(work: Callable[[Any], object], items: list[Any]) -> float:
-        # Nothing is kept: hundreds of living messages would be searched for garbage again and again.
-        return 1e6 * least_seconds(lambda: deque(map(work, items), maxlen=0)) / len(items)
-
-    copy = each(lambda take: np.copyto(target, take), takes)
-    hot = each(lambda _: np.copyto(target, takes[0]), takes)
-    message = each(lambda envelope: unpack(pack(envelope)), sent)
+    work: dict[str, Callable[[int], object]] = {
+        "copy": lambda at: np.copyto(target, takes[at]),
+        "in_cache": lambda at: np.copyto(target, takes[0]),
+        "message": lambda at: unpack(pack(sent[at])),  # not kept: living messages would be searched for garbage
+    }
+    passes: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(PASSES):  # in turns, as the ways above
+        for name, one in work.items():
+            start = time.perf_counter()
+            deque(map(one, range(TAKES)), maxlen=0)
+            passes[name].append(1e6 * (time.perf_counter() - start) / TAKES)
+    copy, hot, message = (median(passes[name]) for name in work)
     yield Figure("wire.keyframes.memcpy", copy, "us")
     yield Figure("wire.keyframes.memcpy.in_cache", hot, "us")
     yield Figure("wire.keyframes.message", message, "us", message / copy, "times memcpy (goal: 2)")

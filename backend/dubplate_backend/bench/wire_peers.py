@@ -88,6 +88,7 @@ def send_stream(*, ring_bytes: int, server_secret: str = "") -> None:
     router = context.socket(zmq.ROUTER)
     for name, value in SOCKET_OPTIONS.items():
         router.setsockopt(getattr(zmq, name), value)
+    router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # as the backend's own: else tiles beyond the mark are lost
     _encrypt(router, server_secret)
     router.bind("tcp://127.0.0.1:*")
     streams: dict[bytes, Stream] = {}

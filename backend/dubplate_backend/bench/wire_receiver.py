@@ -16,7 +16,8 @@ from dubplate_shared.validation import from_envelope, to_envelope
 
 SESSION = "bench"
 CREDIT_BYTES = 64 * 1024 * 1024  # as Blender's client grants
-RETURNED_SHARE = 4  # and gives back
+RETURNED_SHARE = 2  # and gives back,
+RETURNED_SHARE_OF_RING = 4  # and of a ring
 RECEIVE_TIMEOUT_MS = 30_000
 
 
@@ -44,6 +45,7 @@ class Receiver:
         opened = self.receive()
         assert isinstance(opened, BulkOpened)
         self._granted, self._taken = opened.credit, 0
+        self._share = RETURNED_SHARE_OF_RING if opened.ring else RETURNED_SHARE
         self._assembly = Assembly(Ring.attach(opened.ring, opened.ring_bytes) if opened.ring else None)
 
     def send(self, message: Message) -> None:
@@ -61,7 +63,7 @@ class Receiver:
             elif isinstance(message, PictureTile):
                 whole = self._assembly.add(message)
                 self._taken += self._assembly.credit()
-                if self._taken * RETURNED_SHARE >= self._granted:
+                if self._taken * self._share >= self._granted:
                     self.send(BulkCredit(self._taken))
                     self._taken = 0
                 if whole is not None:
