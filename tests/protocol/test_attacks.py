@@ -20,6 +20,7 @@ from hostile import HOSTILE, header
 from small_backend import RawSocket
 
 from blender_addon.connection.client import BackendProcess, Client, start_backend
+from dubplate_backend.server.answering import REFUSALS_A_SECOND
 from dubplate_shared.connection import SOCKETS, Connection
 from dubplate_shared.protocol import MAX_BUFFER_BYTES, Envelope, pack
 
@@ -245,6 +246,7 @@ def test_one_who_asks_too_fast_is_told_so_and_others_are_served(backend, connect
     flood.socket.setsockopt(zmq.RCVHWM, 0)
     request = header(session=connection.session)
     answers: list[str] = []
+    begun_s = time.monotonic()
     with Client.connect(backend.connection_file) as client:
         for number in range(count):
             flood.send([request])
@@ -257,6 +259,8 @@ def test_one_who_asks_too_fast_is_told_so_and_others_are_served(backend, connect
     while flood.socket.poll(500):
         answers.append(flood.answer().type)
     assert answers.count("pong") >= 2000 and "error" in answers
+    told = REFUSALS_A_SECOND * (1 + time.monotonic() - begun_s)
+    assert answers.count("error") <= told + 1, "what comes too fast is let go of, and seldom told so"
     time.sleep(0.1)
     assert flood.ask("ping").type == "pong", "and is answered again when it has waited"
     flood.close()

@@ -102,6 +102,8 @@ def test_the_document_gives_the_limits_and_dtypes(text):
         "dimensions of an array": protocol.MAX_DIMENSIONS,
         "requests a second": int(rates.REQUESTS_A_SECOND),
         "requests at once": int(rates.BURST),
+        "requests a second, bulk": int(rates.BULK_REQUESTS_A_SECOND),
+        "requests at once, bulk": int(rates.BULK_BURST),
         "picture, bytes": tiles.MAX_PICTURE_BYTES,
     }
     assert {name: int(limits[name]) for name in wanted} == wanted

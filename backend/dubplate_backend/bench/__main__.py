@@ -16,7 +16,7 @@ from dubplate_backend.bench.stage import Stage
 from dubplate_shared.errors import DubplateError, ExitCode
 from dubplate_shared.files import write_json
 
-NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior", "wire", "preview")
+NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior", "wire", "incremental", "preview")
 """Each is a module of this package with a function of the same name."""
 
 UNASKED = ("rasteriser", "skinning", "adapt", "render")
@@ -38,7 +38,8 @@ examples:
                                          on one short clip
   scripts/bench prior --quick            what the shipped prior saves, on one person and 60 iterations: some minutes
   scripts/bench preview                  the live preview in Blender, from key to pixels: a minute
-  scripts/bench wire                     pictures and pings over the wire beside memcpy and bare sockets: a minute
+  scripts/bench wire                     pictures and pings over the wire beside memcpy and bare sockets: minutes
+  scripts/bench incremental              what is drawn of 250 frames again, and after one key: minutes
 
 Each line: name, value, unit, and its ratio to a peer or a limit measured in the same run.
 Times are the least of several rounds; on a busy machine trust the ratios.

@@ -23,12 +23,8 @@ import torch
 
 from dubplate_backend.bench.figure import Figure
 from dubplate_backend.bench.stage import Stage
-from dubplate_backend.renderers.neural_texture.generator import Generator
-from dubplate_backend.renderers.neural_texture.weights import save_weights
-from dubplate_backend.renderers.presets import DRAFT
-from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import DubplateError
-from dubplate_shared.shot import HeadIdentity, Shot, write_shot
+from dubplate_shared.shot import Shot, write_shot
 from dubplate_shared.track import Track
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "bench_in_blender.py"
@@ -70,7 +66,7 @@ def _in_blender(stage: Stage) -> dict:
     work = {
         "shot": str(_with_rig(stage).path),
         "long_shot": str(_long(stage).path),
-        "actor": str(_actor(stage)),
+        "actor": str(stage.untaught_actor),
         "python": sys.executable,
         "out": str(stage.folder / "plates"),
         "edits": QUICK_EDITS if stage.quick else EDITS,
@@ -107,14 +103,3 @@ def _long(stage: Stage) -> Shot:
     track: Track = replace(shot.track, **{**per_frame, **numbers})
     info = replace(shot.info, frame_count=LONG, audio=())
     return write_shot(stage.folder / "long.dubshot", info, track, shot.crop[rows], shot.rig)
-
-
-def _actor(stage: Stage) -> Path:
-    """An actor of the draft size that has learnt nothing: its pixels mean nothing, its work is a taught one's."""
-    folder = stage.folder / "untaught.dubactor"
-    folder.mkdir()
-    torch.manual_seed(1)
-    save_weights(folder, torch.randn(DRAFT.texture_channels, DRAFT.texture_size, DRAFT.texture_size), Generator(DRAFT))
-    identity = HeadIdentity(stage.head.kind, stage.head.sha256)
-    ActorInfo("untaught", "neural_texture", DRAFT.name, identity).save(folder)
-    return folder

@@ -13,8 +13,12 @@ from torch import Tensor
 from dubplate_backend.head.load import load_standin
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import to_camera, vertices_to_screen
+from dubplate_backend.renderers.neural_texture.generator import Generator
+from dubplate_backend.renderers.neural_texture.weights import save_weights
+from dubplate_backend.renderers.presets import DRAFT
 from dubplate_backend.synthetic.shot import make_synthetic_shot
-from dubplate_shared.shot import Shot
+from dubplate_shared.actor import ActorInfo
+from dubplate_shared.shot import HeadIdentity, Shot
 
 SHOT_SECONDS = 1.2
 SHOT_SIZE = 256
@@ -48,6 +52,18 @@ class Stage:
         return make_synthetic_shot(
             self.folder / "bench.dubshot", seconds=SHOT_SECONDS, size=SHOT_SIZE, seed=1, head=self.head
         )
+
+    @cached_property
+    def untaught_actor(self) -> Path:
+        """An actor of the draft size that has learnt nothing: its pixels mean nothing, its work is a taught one's."""
+        folder = self.folder / "untaught.dubactor"
+        folder.mkdir()
+        random = torch.Generator().manual_seed(1)
+        texels = torch.randn(DRAFT.texture_channels, DRAFT.texture_size, DRAFT.texture_size, generator=random)
+        save_weights(folder, texels, Generator(DRAFT))
+        identity = HeadIdentity(self.head.kind, self.head.sha256)
+        ActorInfo("untaught", "neural_texture", DRAFT.name, identity).save(folder)
+        return folder
 
     def codes(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
         """Arguments of `HeadModel.vertices` for `batch` different performances."""

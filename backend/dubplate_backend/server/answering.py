@@ -21,6 +21,7 @@ from dubplate_shared.versions import PROTOCOL_VERSION, Versions, agree
 POLL_MS = 100  # how soon a loop sees that it should end
 MAX_ID_LENGTH = 128  # of a request's id, as much as is given back
 AT_ONCE = 64  # requests answered before the loop looks at its other duties
+REFUSALS_A_SECOND = 10.0  # told to one client that asks too fast
 
 log = logging.getLogger("dubplate.server")
 
@@ -45,20 +46,26 @@ class Answering:
     """session: of this run of the backend.  handlers: by request type; each may raise, None is no reply.
 
     took: told of every message that was taken in, by a frame of it.
+
+    What comes too fast is let go of unread: a flood costs others as little as can be. Now and then it is told so.
     """
 
     session: str
     handlers: Mapping[type[Message], Handler]
     rates: Rates = field(default_factory=Rates)
+    refusals: Rates = field(default_factory=lambda: Rates(rate=REFUSALS_A_SECOND, burst=REFUSALS_A_SECOND))
     took: Callable[[zmq.Frame], None] = lambda frame: None
 
     def answer(self, caller: Caller, parts: Sequence[Any]) -> tuple[Message, str] | None:
         """The reply and the request's id. Never raises: what goes wrong is told to the asker."""
         id = ""
+        allowed = self.rates.allows(caller.route)
+        if not allowed and not self.refusals.allows(caller.route):
+            return None
         try:
             request = unpack(parts)
             id = request.id[:MAX_ID_LENGTH]
-            if not self.rates.allows(caller.route):
+            if not allowed:
                 raise TooManyRequests("Requests come too fast.", hint="Ask again in a second, and less often.")
             reply = self._reply(request, caller)
             return None if reply is None else (reply, id)

@@ -18,6 +18,7 @@ import zmq
 from dubplate_backend.server.answering import Answering, Caller, answer_waiting
 from dubplate_backend.server.previews import Previews
 from dubplate_backend.server.processes import is_running
+from dubplate_backend.server.rates import BULK_BURST, BULK_REQUESTS_A_SECOND, Rates
 from dubplate_backend.server.stream import Stream
 from dubplate_shared.errors import InvalidInput, OutputNotWritable
 from dubplate_shared.messages import (
@@ -72,6 +73,7 @@ class Bulk(threading.Thread):
                 PreviewCancel: self._cancel,
                 PreviewWarm: lambda request, caller: previews.warm(caller, request),
             },
+            Rates(rate=BULK_REQUESTS_A_SECOND, burst=BULK_BURST),
             took=took,
         )
         self._streams: dict[bytes, Stream] = {}

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 REQUESTS_A_SECOND = 1000.0  # dragging a slider asks 60 times; a blocking loop over the loopback some hundred
 BURST = 2000.0
+BULK_REQUESTS_A_SECOND = 250.0  # a preview and its credit, 60 times
+BULK_BURST = 500.0
 CLIENTS_KEPT = 1024  # beyond it the one that was silent longest begins anew
 
 
