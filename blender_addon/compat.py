@@ -15,6 +15,9 @@ PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) els
 # Blender 4.2 to 4.4 balance a strip's colours otherwise, and 5.0 dies of being told to outside of a window.
 SEQUENCER_BALANCES = (4, 5) <= bpy.app.version < (5, 0)
 
+# What a draw handler draws goes to the screen through the sRGB curve before 5.0, and as it is from then on.
+VIEW_ENCODES = bpy.app.version < (5, 0)
+
 
 def ensure_fcurve(action: bpy.types.Action, datablock: bpy.types.ID, path: str, index: int, group: str) -> Any:
     """An F-curve in `action`, which `datablock` plays already: building slots by hand before that crashed 5.0.1.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The preview over the camera view, on the pixels of the plate where it belongs.
 
-Drawn after Blender's own colour management: pictures are display-referred already and go to the screen as they are.
+Drawn after Blender's own colour management: pictures are display-referred and reach the screen as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 
+from ..compat import VIEW_ENCODES
 from ..rig.build import head_mesh_of
 from . import lives
 from .compare import Mode, Placed
@@ -116,7 +117,9 @@ def _texture(placed: Placed) -> object:
             return texture
     height, width = placed.rgba.shape[:2]
     data = gpu.types.Buffer("FLOAT", placed.rgba.size, np.ascontiguousarray(placed.rgba, np.float32).ravel())
-    texture = gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
+    # Where the screen's curve is still to come, the texture takes it away before: that costs nothing.
+    kind = "SRGB8_A8" if VIEW_ENCODES else "RGBA16F"
+    texture = gpu.types.GPUTexture((width, height), format=kind, data=data)
     _textures[:] = [*_textures[-(_MOST_TEXTURES - 1) :], (placed, texture)]
     return texture
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import bpy
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 
+PATCH_PX = 2
 SETTLE_S = 0.4  # in which Blender draws what was done; GL is the processor's
 
 
@@ -49,6 +50,13 @@ class Hand:
         """NAME.png of the whole screen, once it is drawn."""
         yield SETTLE_S
         subprocess.run(["import", "-window", "root", str(self._pictures / f"{name}.png")], check=True)
+
+    def colour(self, x: int, y: int) -> list[float]:
+        """Of a few pixels of the screen, y down: red, green and blue, 0 to 1."""
+        patch = f"{2 * PATCH_PX}x{2 * PATCH_PX}+{x - PATCH_PX}+{y - PATCH_PX}"
+        taken = ["import", "-window", "root", "-crop", patch, "-depth", "8", "rgb:-"]
+        data = subprocess.run(taken, check=True, capture_output=True).stdout
+        return [sum(data[channel::3]) / (len(data) / 3) / 255 for channel in range(3)]
 
     def on_screen(self, point: tuple[float, float], kind: str = "VIEW_3D") -> tuple[int, int]:
         """Pixels of the screen, y down, of a point of a region, y up."""

@@ -25,6 +25,7 @@ UNDO = True  # an operator's second argument: push undo, as a button of Blender'
 LOWER_LIP = 17  # MediaPipe's number of the lower lip's middle
 PULL_PX = 25
 PREVIEW_S = 240.0
+MOST_OFF = 0.04  # of a colour on the screen, 0 to 1
 
 
 def add_on(name: str) -> ModuleType:
@@ -106,6 +107,7 @@ def preview(hand: Hand, job: dict, measured: dict) -> Iterator[float]:
     yield from hand.until(lambda: drawn(frame), PREVIEW_S, "the first preview")
     yield from hand.until(lambda: finished(frame), PREVIEW_S, "the preview is finished")
     yield from hand.picture("preview")
+    measured["colours on the screen"] = f"off by {colours_off(hand):.3f} at most"
     before = picture()
     watch = Stopwatch(PACKAGE)
     start_s = time.monotonic()
@@ -132,6 +134,23 @@ def preview(hand: Hand, job: dict, measured: dict) -> Iterator[float]:
     assert not watch.slow(), watch.slow()
     settings.mode = "OFF"
     yield from hand.press("ctrl+z")
+
+
+def colours_off(hand: Hand) -> float:
+    """How far the screen is from the preview's colours, at four places near the corners of its picture."""
+    (placed,) = add_on("preview.lives").placed(bpy.context, bpy.context.scene.frame_current)
+    height, width = placed.rgba.shape[:2]
+    (left, top), _, (right, bottom), _ = placed.corners
+    with hand.at():
+        matrix = add_on("preview.overlay").plate_to_region(bpy.context)
+    worst = 0.0
+    for across, down in ((0.08, 0.3), (0.92, 0.3), (0.08, 0.6), (0.92, 0.6)):
+        wanted = placed.rgba[round(down * height), round(across * width), :3]
+        seen = matrix @ (left + across * (right - left), top + down * (bottom - top), 1.0)
+        found = hand.colour(*hand.on_screen((seen[0], seen[1])))
+        worst = max(worst, float(abs(wanted - found).max()))
+    assert worst < MOST_OFF, f"the screen shows other colours than the preview has: {worst:.2f} off"
+    return worst
 
 
 def scrub(measured: dict) -> Iterator[float]:
