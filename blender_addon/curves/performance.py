@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
 
@@ -118,7 +119,13 @@ def _summed(values: Array, matrix: ControlMatrix) -> tuple[Array, Array]:
 
 
 def _value(armature: bpy.types.Object, channel: Channel) -> float:
-    value = armature.path_resolve(channel.path)
+    try:
+        value = armature.path_resolve(channel.path)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{armature.name} has lost {channel.path}, of which its face is made.",
+            hint="Undo what deleted it, or import the shot again; its layers can be baked before.",
+        ) from error
     return float(value if isinstance(value, (int, float)) else value[channel.index])
 
 

@@ -7,6 +7,7 @@ from the markers alone, an artist may set some by hand, and a word is no sound: 
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .tier import Closure, Tier
 
 SILENCE = "-"
 _LONGEST_NAME = 63  # bytes, Blender's limit
+_ON_TIMELINE = "dubplate_timeline_markers"  # property of the head: what an import has set, as JSON
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,23 @@ def import_markers(
             f"All of {Path(path).name} lies outside the shot.",
             hint="Give the offset of its sound.",
         )
-    before = {(marker.frame, marker.name) for marker in take_markers(armature)}
+    before = {(marker.frame, marker.name) for marker in take_markers(armature)} | _set_before(armature)
     action = _take_action(armature)
     if on_take and action is not None:
         _replace(action.pose_markers, inside, None)
     if on_timeline:
         _replace(scene.timeline_markers, inside, before | set(inside))
+        armature[_ON_TIMELINE] = json.dumps(inside)
     said = sum(name != SILENCE for _, name in inside)
     return Imported(said, found.name, sum(name != SILENCE for _, name in named) - said)
+
+
+def _set_before(armature: bpy.types.Object) -> set[tuple[int, str]]:
+    """What the last import for this head has set on the timeline."""
+    try:
+        return {(int(frame), str(name)) for frame, name in json.loads(armature.get(_ON_TIMELINE, "[]"))}
+    except (ValueError, TypeError):  # somebody wrote there
+        return set()
 
 
 def closures(scene: bpy.types.Scene, armature: bpy.types.Object) -> list[Closure]:

@@ -138,6 +138,16 @@ def test_constraints_and_drivers_on_bones_are_in_the_take(bpy, armature):
     assert np.allclose(take.expression[:, 7], 2.5)
 
 
+def test_a_property_that_somebody_deleted_is_named_with_the_way_back(bpy, armature):
+    from blender_addon.curves.performance import read_take
+    from dubplate_shared.errors import InvalidInput
+
+    del armature["expression_007"]
+    with pytest.raises(InvalidInput, match="expression_007") as refused:
+        read_take(armature)
+    assert "Undo" in refused.value.hint
+
+
 def test_reading_leaves_the_scene_as_it_was(bpy, armature):
     from blender_addon.curves.performance import read_take
     from blender_addon.rig.build import head_mesh_of

@@ -150,6 +150,15 @@ def test_markers_come_at_the_shots_true_rate_whatever_the_scene_runs_at(bpy, add
     assert not bpy.context.scene.timeline_markers
 
 
+def test_markers_of_the_timeline_alone_are_replaced_too_and_a_persons_own_stay(bpy, head, textgrid) -> None:
+    scene = bpy.context.scene
+    scene.timeline_markers.new("cut here", frame=1011)
+    for offset in (0.0, 0.4):
+        bpy.ops.dubplate.import_markers(filepath=str(textgrid), places={"TIMELINE"}, offset=offset)
+    found = sorted((marker.frame, marker.name) for marker in scene.timeline_markers)
+    assert found == [(1011, "/AA/"), (1011, "cut here"), (1021, "/M/"), (1025, "/AA/")]
+
+
 def test_a_file_beyond_the_shot_is_told_and_nothing_is_lost(bpy, head, textgrid) -> None:
     from blender_addon.markers.markers import take_markers
 
