@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,6 +14,11 @@ from blender_shot import write_test_shot
 
 from dubplate_shared.rig import Rig
 from dubplate_shared.shot import Shot
+
+
+def pytest_unconfigure() -> None:
+    """Hypothesis counts garbage collections to the end, and with it Blender 4.2 dies as the process exits."""
+    gc.callbacks.clear()
 
 
 @pytest.fixture
