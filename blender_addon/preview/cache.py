@@ -20,6 +20,7 @@ from dubplate_shared.tiles import Pixels
 Array = npt.NDArray[Any]
 
 FINISHED = (Stage.COMPOSITE, Stage.PLATE)
+_FILMED_SHARE = 0.25  # of the limit that is left to what was filmed where room is short
 
 
 class FrameState(Enum):
@@ -103,7 +104,9 @@ class Cache:
         return None if digest is None else self._kept.get((frame, digest))
 
     def filmed(self, frame: int) -> Pixels | None:
-        """The plate around the face, which no edit changes."""
+        """The plate around the face, which no edit changes; it counts as looked at."""
+        if frame in self._filmed:
+            self._filmed.move_to_end(frame)
         return self._filmed.get(frame)
 
     def forget_filmed(self) -> None:
@@ -139,6 +142,11 @@ class Cache:
         return entry
 
     def _make_room(self) -> None:
+        # What was filmed comes again with the next finished picture, and is not to drive out what was drawn.
+        filmed = sum(_bytes(pixels) for pixels in self._filmed.values()) if self._size > self.limit else 0
+        while self._size > self.limit and filmed > self.limit * _FILMED_SHARE and len(self._filmed) > 1:
+            gone = _bytes(self._filmed.popitem(last=False)[1])
+            filmed, self._size = filmed - gone, self._size - gone
         while self._size > self.limit and len(self._kept) > 1:
             (frame, digest), entry = self._kept.popitem(last=False)
             self._size -= entry.size

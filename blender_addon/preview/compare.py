@@ -92,11 +92,19 @@ class Arranged:
         self._held: tuple[Pixels | None, ...] = ()
         self._placed: Placed | None = None
 
-    def __call__(self, mode: Mode, pictures: FramePictures, filmed: Pixels | None, wipe: float) -> Placed | None:
-        """As `arrange`."""
-        of = (mode, wipe if mode == Mode.WIPE else 0.0, id(pictures.best), id(filmed))
+    def __call__(
+        self,
+        mode: Mode,
+        pictures: FramePictures,
+        filmed: Pixels | None,
+        wipe: float,
+        scale: tuple[float, float] = (1.0, 1.0),
+    ) -> Placed | None:
+        """As `arrange`.  scale: of the picture that is shown on to the plate, across and down."""
+        of = (mode, wipe if mode == Mode.WIPE else 0.0, id(pictures.best), id(filmed), scale)
         if of != self._of:
-            self._of, self._placed = of, arrange(mode, pictures, filmed, wipe)
+            placed = arrange(mode, pictures, filmed, wipe)
+            self._of, self._placed = of, placed and Placed(placed.rgba, placed.corners * scale)
             self._held = (pictures.best, filmed)  # so that no other picture gets the same id
         return self._placed
 

@@ -166,26 +166,23 @@ class _Listener:
             placed(context, context.scene.frame_current)  # arranged here, so that drawing it only takes it to the GPU
             background.show(context)
             redraw(context)
-        wishes = _wishes(context)
-        waits = [1.0]
-        for uid, live in list(lives.items()):
+        wishes, waits, stopped = _wishes(context), [1.0], None
+        for uid, live in sorted(lives.items(), key=lambda item: item[1].asked_last):  # in turns
             head = head_of(context.scene.objects, uid)
-            if head is not None:
-                waits.append(_looked(live, head, wishes))
+            if head is None:
+                continue
+            others_wait = any(other.outstanding for other in lives.values() if other is not live)
+            try:
+                waits.append(live.look(head, monitor.session(), wishes, time.monotonic(), others_wait=others_wait))
+            except DubplateError as error:  # what stands in one's way is shown, and does not hold up the others
+                live.error = stopped = error
+        if stopped is not None:
+            raise stopped
         return min(waits)
 
     def lost(self) -> None:
         for live in lives.values():
             live.lost()
-
-
-def _looked(live: Live, head: bpy.types.Object, wishes: Wishes) -> float:
-    """Let a preview do what is due. Raises what stands in its way, which it shows too."""
-    try:
-        return live.look(head, monitor.session(), wishes, time.monotonic())
-    except DubplateError as error:
-        live.error = error
-        raise
 
 
 _LISTENER = _Listener()

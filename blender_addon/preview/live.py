@@ -63,6 +63,7 @@ class Live:
         self.error: DubplateError | None = None
         self.arranged = Arranged()
         self.seconds = 0.0  # what the backend spent on the last picture
+        self.asked_last = 0  # generation of the last picture that was asked for
         self._source = source
         self._frame = rows.frames[0]
         self._changed_s = float("-inf")
@@ -125,8 +126,14 @@ class Live:
         if session.hello is not None:
             self._ask_for_crop(session)
 
-    def look(self, armature: bpy.types.Object, session: Session, wishes: Wishes, now_s: float) -> float:
-        """Do what is due, a few milliseconds of it; seconds until the next look. Raises BackendLost, InvalidInput."""
+    def look(
+        self, armature: bpy.types.Object, session: Session, wishes: Wishes, now_s: float, *, others_wait: bool = False
+    ) -> float:
+        """Do what is due, a few milliseconds of it; seconds until the next look. Raises BackendLost, InvalidInput.
+
+        others_wait: another head has pictures on their way. What is asked at rest waits for them: of one client's the
+        backend draws the newest, so that two who both ask to be finished would both be dropped for ever.
+        """
         if self.rows.pending:
             self.rows.read_some(armature)
         if not self._asked:
@@ -135,7 +142,7 @@ class Live:
             return AT_REST_S
         if not self._asked:
             self._ask_for_crop(session)
-        if not self._asked and now_s - self._changed_s >= IDLE_AFTER_S:
+        if not self._asked and not others_wait and now_s - self._changed_s >= IDLE_AFTER_S:
             self._ask_at_rest(session, wishes)
         if self._asked:
             return SOON_S
@@ -201,4 +208,5 @@ class Live:
         take, take_frames = self.rows.window(frame)
         source = self._source
         request = PreviewRequest(source.shot, source.actor, frame, upto, take, take_frames, source.base_take, filmed)
-        self._asked[session.preview(request)] = _Asked(frame, self.rows.digest(frame), yields)
+        self.asked_last = session.preview(request)
+        self._asked[self.asked_last] = _Asked(frame, self.rows.digest(frame), yields)

@@ -34,12 +34,14 @@ def mode(context: bpy.types.Context) -> Mode:
 
 
 def placed(context: bpy.types.Context, frame: int) -> list[Placed]:
-    """The pictures to show on a frame, each with its place on the plate."""
-    settings = context.window_manager.dubplate_preview
+    """The pictures to show on a frame, each placed in pixels of the scene, whose size need not be the plate's."""
+    settings, render = context.window_manager.dubplate_preview, context.scene.render
     shown = Mode.FILMED if settings.filmed else mode(context)
     found = []
     for live in lives.values():
         pictures = live.shown(frame)
         if pictures is not None:
-            found.append(live.arranged(shown, pictures, live.cache.filmed(frame), settings.wipe))
+            wide, high = live.rows.plate_size
+            scale = (render.resolution_x / wide, render.resolution_y / high)
+            found.append(live.arranged(shown, pictures, live.cache.filmed(frame), settings.wipe, scale))
     return [each for each in found if each is not None]

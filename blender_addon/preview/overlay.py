@@ -64,8 +64,8 @@ def _mesh(uid: int) -> bpy.types.Object | None:
     return None if armature is None else head_mesh_of(armature)
 
 
-def plate_to_region(context: bpy.types.Context) -> np.ndarray | None:
-    """(2, 3): plate pixels, rows downward, to the region's, rows upward; None where the view is not the camera's."""
+def scene_to_region(context: bpy.types.Context) -> np.ndarray | None:
+    """(2, 3): the scene's pixels, rows downward, to the region's, rows upward; None where it is no camera's view."""
     scene, region, view = context.scene, context.region, context.region_data
     camera = scene.camera
     if camera is None or view is None or view.view_perspective != "CAMERA":
@@ -83,7 +83,7 @@ def plate_to_region(context: bpy.types.Context) -> np.ndarray | None:
 def _draw() -> None:
     context = bpy.context
     settings = context.window_manager.dubplate_preview
-    matrix = plate_to_region(context)
+    matrix = scene_to_region(context)
     if settings.mode == "OFF" or matrix is None:
         return
     frame = context.scene.frame_current

@@ -37,6 +37,7 @@ class Rows:
     def __init__(self, armature: bpy.types.Object, shot: Shot) -> None:
         link = ShotLink.of(armature)
         self.frames = link.frames
+        self.plate_size = (shot.info.width, shot.info.height)
         self.reach = max(1, math.ceil(REACH_S * shot.info.rate.fps - SAME))
         take = shot.take(link.take if link.take in shot.take_names() else "tracked")
         self._values = _rows_of(take, shot.track.eyes)  # (T, 109), where the curves cannot be read in place

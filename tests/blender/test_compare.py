@@ -118,6 +118,21 @@ def test_old_pictures_make_room_for_new_ones(bpy, crop):
     assert cache.newest(1005) is not None
 
 
+def test_what_was_filmed_does_not_drive_out_what_was_drawn(bpy, crop, filmed):
+    from blender_addon.preview.cache import Cache, FrameState
+
+    cache = Cache(4 * crop.array.nbytes)
+    for frame in range(1001, 1004):
+        cache.add(b"now", pixels(Stage.CROP, crop.array, matrix=crop.header.matrix, frame=frame))
+    while cache.size + filmed.array.nbytes <= cache.limit:
+        frame += 1
+        cache.add(b"now", pixels(Stage.FILMED, filmed.array, frame=frame))
+    for frame in range(2001, 2041):
+        cache.add(b"now", pixels(Stage.FILMED, filmed.array, frame=frame))
+    assert cache.size <= cache.limit and cache.filmed(2040) is not None
+    assert [cache.state(frame, b"now") for frame in (1001, 1002, 1003)] == [FrameState.DRAWN] * 3
+
+
 def test_runs_of_the_strip_join_frames_of_one_state(bpy):
     from blender_addon.preview.cache import FrameState
     from blender_addon.preview.strip import runs

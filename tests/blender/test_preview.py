@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,6 +227,46 @@ def test_the_preview_stands_behind_the_head_where_that_is_chosen(bpy, scene, liv
     settings.mode = "OFF"
     assert "Dubplate Preview" not in bpy.data.images
     assert [background.source for background in scene.camera.data.background_images] == ["MOVIE_CLIP"]
+
+
+def test_a_picture_lies_where_it_belongs_in_a_scene_of_another_size(bpy, scene, live):
+    from blender_addon.preview import lives
+
+    (whole,) = lives.placed(bpy.context, live.frame)
+    scene.render.resolution_x //= 2
+    scene.render.resolution_y //= 2
+    (half,) = lives.placed(bpy.context, live.frame)
+    assert np.allclose(2 * half.corners, whole.corners) and half.rgba is not None
+
+
+def test_two_heads_are_finished_both_and_one_that_cannot_be_read_does_not_hold_up_the_other(bpy, scene, live, assets):
+    from blender_addon import monitor
+    from blender_addon.preview import lives
+    from blender_addon.scene.import_shot import import_shot
+    from blender_addon.scene.shot_link import find_head
+
+    settings, broken = bpy.context.window_manager.dubplate_preview, find_head(bpy.context)
+    second = Path(shutil.copytree(assets / "small.dubshot", assets / "second.dubshot"))
+    try:
+        bpy.context.view_layer.objects.active = import_shot(second)
+        settings.mode, settings.ahead = "WIPE", True  # and then there is always more to draw
+        other = lives.live_of(bpy.context)
+        assert other is not live and len(lives.lives) == 2
+        for frame in (1005, 1010):
+            scene.frame_set(frame)
+            tick_until(lambda: finished(live) and finished(other))
+        del broken["expression_007"]
+        broken.update_tag()
+        scene.frame_set(1015)
+        deadline_s = time.monotonic() + 60
+        while not finished(other):
+            assert time.monotonic() < deadline_s, "the other head's preview stands still"
+            monitor._tick()
+            time.sleep(0.02)
+        assert live.frame != 1015
+    finally:
+        settings.ahead = False
+        shutil.rmtree(second)
 
 
 def test_keys_flip_and_change_what_is_seen_and_push_no_undo(bpy, scene, live):

@@ -142,7 +142,7 @@ def colours_off(hand: Hand) -> float:
     height, width = placed.rgba.shape[:2]
     (left, top), _, (right, bottom), _ = placed.corners
     with hand.at():
-        matrix = add_on("preview.overlay").plate_to_region(bpy.context)
+        matrix = add_on("preview.overlay").scene_to_region(bpy.context)
     worst = 0.0
     for across, down in ((0.08, 0.3), (0.92, 0.3), (0.08, 0.6), (0.92, 0.6)):
         wanted = placed.rgba[round(down * height), round(across * width), :3]
