@@ -7,12 +7,11 @@ Where no footage is given it films the synthetic actor; the tracker then tracks 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +26,12 @@ from dubplate_backend.plates.movie import write_movie
 from dubplate_backend.plates.preview import as_seen, contact_sheet
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.presets import preset
+from dubplate_backend.server.child import served
 from dubplate_backend.speech.speak import speak
 from dubplate_backend.synthetic.shot import make_synthetic_video, voice_line
 from dubplate_backend.tracking.track_shot import track_shot
 from dubplate_backend.training.adapt import adapt
-from dubplate_shared.errors import BackendUnreachable, DubplateError, ExitCode, InvalidInput
+from dubplate_shared.errors import DubplateError, ExitCode, InvalidInput
 from dubplate_shared.plate_names import plate_path
 from dubplate_shared.progress import Progress, ProgressCallback
 from dubplate_shared.shot import Shot
@@ -44,7 +44,6 @@ EDIT_DEG = 8.0  # how much further the artist opens the jaw
 EDIT_FRAMES = 12
 EASE_FRAMES = 4  # on either side of the edit
 MOST_RENDERED = 200  # frames of a long clip that the demo draws
-SERVER_START_S = 120.0
 SHEET_ROWS = 6
 PREVIEW_SIDE = 720  # px, height of the side-by-side movie at most
 
@@ -238,42 +237,15 @@ def _served(
     files: DemoFiles, settings: DemoSettings, stage: Callable[[str], AbstractContextManager[ProgressCallback]]
 ) -> Iterator[Path]:
     """The real server as a child process; its connection file. Raises BackendUnreachable with its last words."""
-    connection, log = files.out / "connection.json", files.out / "server.log"
-    connection.unlink(missing_ok=True)
-    files.plates.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable, "-m", "dubplate_backend.cli.main", "serve", "--root", str(files.out),
-        "--output-root", str(files.plates), "--connection", str(connection), "--parent-pid", str(os.getpid()),
-        *(["--head", settings.head] if settings.head else []),
-    ]  # fmt: skip
-    with stage("serve") as progress, open(log, "wb") as words:
-        progress(Progress(0, 1, "starting"))
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT)
-        _wait_until_serving(server, connection, log)
-        progress(Progress(1, 1, "serving"))
-    try:
-        yield connection
-    finally:
-        server.terminate()
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        connection.unlink(missing_ok=True)
-
-
-def _wait_until_serving(server: subprocess.Popen[bytes], connection: Path, log: Path) -> None:
-    deadline = time.monotonic() + SERVER_START_S
-    while not connection.exists():
-        if server.poll() is not None or time.monotonic() > deadline:
-            server.kill()
-            server.wait()
-            raise BackendUnreachable(
-                "The server did not start:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:]),
-                hint=f"The whole log is {log}.",
+    connection = files.out / "connection.json"
+    with ExitStack() as until_done:
+        with stage("serve") as progress:
+            progress(Progress(0, 1, "starting"))
+            until_done.enter_context(
+                served(files.out, files.plates, connection=connection, log=files.out / "server.log", head=settings.head)
             )
-        time.sleep(0.05)
+            progress(Progress(1, 1, "serving"))
+        yield connection
 
 
 def _in_blender(

@@ -53,12 +53,13 @@ from dubplate_shared.messages import (
     ShotLoaded,
     Stage,
 )
+from dubplate_shared.preview_messages import MAX_CREDIT_BYTES
 from dubplate_shared.tiles import Pixels
 from dubplate_shared.versions import agree
 
 from .backend_process import BackendProcess, start_backend
 from .line import PREVIEW, SILENT_AFTER_S, STEP_MS, Line, Reply, answered, exchange, greet
-from .pictures import CREDIT_BYTES, RING_BYTES, open_pictures
+from .pictures import RING_BYTES, open_pictures
 
 __all__ = ["BackendProcess", "Client", "start_backend"]
 
@@ -272,7 +273,7 @@ class Client:
         """
         self._line.tell(PreviewWarm(shot, actor, frame))
         if self._line.pictures is None and not self._opening:
-            self._opening = self._line.send(BulkOpen(CREDIT_BYTES, RING_BYTES))
+            self._opening = self._line.send(BulkOpen(MAX_CREDIT_BYTES, RING_BYTES))
 
     def ping(self, timeout: float = SILENT_AFTER_S) -> Pong:
         """The backend's beat, now. Raises BackendLost."""
@@ -369,7 +370,7 @@ class Client:
         """Ask for pictures, through shared memory where both sides are on one machine."""
         for ring in (RING_BYTES, 0):
             if self._line.pictures is None:
-                asked = BulkOpen(CREDIT_BYTES, ring)
+                asked = BulkOpen(MAX_CREDIT_BYTES, ring)
                 id, self._opening = self._opening or self._line.send(asked), ""
                 self._line.pictures = open_pictures(answered(self._line, id, asked, BulkOpened, REQUEST_TIMEOUT_S))
 

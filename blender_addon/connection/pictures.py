@@ -8,11 +8,7 @@ from dubplate_shared.messages import BulkOpened, Message, Picture, PictureTile, 
 from dubplate_shared.ring import Ring
 from dubplate_shared.tiles import Assembly, Pixels
 
-CREDIT_BYTES = 64 * 1024 * 1024  # that may be on their way here over the socket
 RING_BYTES = 96 * 1024 * 1024  # shared with a backend on this machine: three pictures of some 5 megapixels
-# Credit goes back once so much of it, one part in, has been taken in. Each return costs the backend as much as a tile.
-RETURNED_SHARE = 2
-RETURNED_SHARE_OF_RING = 4  # it also holds what is shown
 
 
 class Pictures:
@@ -24,7 +20,6 @@ class Pictures:
         self.through_memory = ring is not None
         self._assembly = Assembly(ring)
         self._granted = opened.credit
-        self._taken = 0
         self._newest = 0
 
     def take(self, message: Message) -> Pixels | PreviewOver | None:
@@ -42,12 +37,7 @@ class Pictures:
 
     def owed(self) -> int:
         """Credit to return now, 0 where it is too little to say and more is to come."""
-        self._taken += self._assembly.credit()
-        share = RETURNED_SHARE_OF_RING if self.through_memory else RETURNED_SHARE
-        if self._taken * share < self._granted and (self._assembly.owes or not self.through_memory):
-            return 0
-        credit, self._taken = self._taken, 0
-        return credit
+        return self._assembly.credit_due(self._granted)
 
     def close(self) -> None:
         """Let go of shared memory."""

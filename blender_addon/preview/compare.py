@@ -98,9 +98,9 @@ class Arranged:
         pictures: FramePictures,
         filmed: Pixels | None,
         wipe: float,
-        scale: tuple[float, float] = (1.0, 1.0),
+        scale: tuple[float, float],
     ) -> Placed | None:
-        """As `arrange`.  scale: of the picture that is shown on to the plate, across and down."""
+        """As `arrange`, in pixels of the scene.  scale: how many of them one of the plate's is, across and down."""
         of = (mode, wipe if mode == Mode.WIPE else 0.0, id(pictures.best), id(filmed), scale)
         if of != self._of:
             placed = arrange(mode, pictures, filmed, wipe)

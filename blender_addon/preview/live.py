@@ -127,7 +127,7 @@ class Live:
             self._ask_for_crop(session)
 
     def look(
-        self, armature: bpy.types.Object, session: Session, wishes: Wishes, now_s: float, *, others_wait: bool = False
+        self, armature: bpy.types.Object, session: Session, wishes: Wishes, now_s: float, *, others_wait: bool
     ) -> float:
         """Do what is due, a few milliseconds of it; seconds until the next look. Raises BackendLost, InvalidInput.
 

@@ -22,6 +22,9 @@ from dubplate_shared.protocol import DTYPES, MAX_DIMENSIONS, ProtocolError
 from dubplate_shared.ring import Ring
 
 TILE_BYTES = 4 * 1024 * 1024  # measured: smaller ones cost messages, larger ones leave the caches
+# Credit goes back once so much of it, one part in, has been taken in. Each return costs the backend as much as a tile.
+RETURNED_SHARE = 2
+RETURNED_SHARE_OF_RING = 4  # it also holds what is shown
 MAX_PICTURE_BYTES = 512 * 1024 * 1024  # 8K RGBA of half floats twice over
 
 Array = npt.NDArray[Any]
@@ -55,6 +58,7 @@ class Assembly:
     def __init__(self, ring: Ring | None = None) -> None:
         self._ring = ring
         self._costs: deque[tuple[int, weakref.ref[Bytes] | None]] = deque()  # in order, with what is still held
+        self._taken = 0  # and not told yet
         self._buffers = _Buffers()
         self._header: Picture | None = None
         self._target: Bytes = np.empty(0, np.uint8)
@@ -109,10 +113,14 @@ class Assembly:
             total += self._costs.popleft()[0]
         return total
 
-    @property
-    def owes(self) -> bool:
-        """Whether something that came is still held."""
-        return bool(self._costs)
+    def credit_due(self, granted: int) -> int:
+        """Credit to give back now, 0 where it is too little to say and more is to come.  granted: by the backend."""
+        self._taken += self.credit()
+        share = RETURNED_SHARE if self._ring is None else RETURNED_SHARE_OF_RING
+        if self._taken * share < granted and (self._costs or self._ring is None):
+            return 0
+        due, self._taken = self._taken, 0
+        return due
 
     def close(self) -> None:
         """Let go of the ring."""

@@ -236,7 +236,7 @@ def test_a_picture_lies_where_it_belongs_in_a_scene_of_another_size(bpy, scene, 
     scene.render.resolution_x //= 2
     scene.render.resolution_y //= 2
     (half,) = lives.placed(bpy.context, live.frame)
-    assert np.allclose(2 * half.corners, whole.corners) and half.rgba is not None
+    assert np.allclose(2 * half.corners, whole.corners) and half.rgba.shape == whole.rgba.shape
 
 
 def test_two_heads_are_finished_both_and_one_that_cannot_be_read_does_not_hold_up_the_other(bpy, scene, live, assets):

@@ -9,15 +9,13 @@ import zmq
 
 from dubplate_shared.connection import USER
 from dubplate_shared.messages import BulkCredit, BulkOpen, BulkOpened, Message, Picture, PictureTile
+from dubplate_shared.preview_messages import MAX_CREDIT_BYTES
 from dubplate_shared.protocol import SOCKET_OPTIONS, pack, unpack
 from dubplate_shared.ring import Ring
 from dubplate_shared.tiles import Assembly
 from dubplate_shared.validation import from_envelope, to_envelope
 
 SESSION = "bench"
-CREDIT_BYTES = 64 * 1024 * 1024  # as Blender's client grants
-RETURNED_SHARE = 2  # and gives back,
-RETURNED_SHARE_OF_RING = 4  # and of a ring
 RECEIVE_TIMEOUT_MS = 30_000
 
 
@@ -41,11 +39,10 @@ class Receiver:
     def __init__(self, dealer: zmq.Socket[bytes], ring_bytes: int = 0) -> None:
         self._dealer = dealer
         dealer.setsockopt(zmq.RCVTIMEO, RECEIVE_TIMEOUT_MS)
-        self.send(BulkOpen(CREDIT_BYTES, ring_bytes))
+        self.send(BulkOpen(MAX_CREDIT_BYTES, ring_bytes))
         opened = self.receive()
         assert isinstance(opened, BulkOpened)
-        self._granted, self._taken = opened.credit, 0
-        self._share = RETURNED_SHARE_OF_RING if opened.ring else RETURNED_SHARE
+        self._granted = opened.credit
         self._assembly = Assembly(Ring.attach(opened.ring, opened.ring_bytes) if opened.ring else None)
 
     def send(self, message: Message) -> None:
@@ -62,9 +59,7 @@ class Receiver:
                 self._assembly.begin(message)
             elif isinstance(message, PictureTile):
                 whole = self._assembly.add(message)
-                self._taken += self._assembly.credit()
-                if self._taken * self._share >= self._granted:
-                    self.send(BulkCredit(self._taken))
-                    self._taken = 0
+                if due := self._assembly.credit_due(self._granted):
+                    self.send(BulkCredit(due))
                 if whole is not None:
                     return
