@@ -11,6 +11,7 @@ import pytest
 
 from dubplate_backend import demo
 from dubplate_backend.demo import DemoSettings, run_demo, stages
+from dubplate_backend.server import child
 from dubplate_shared.errors import BackendUnreachable, InvalidInput
 
 
@@ -41,4 +42,15 @@ def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) 
     with open(log, "wb") as words:
         server = subprocess.Popen([sys.executable, "-c", "print('no such head'); raise SystemExit(3)"], stdout=words)
     with pytest.raises(BackendUnreachable, match="no such head"):
-        demo._wait_until_serving(server, tmp_path / "connection.json", log)
+        child._wait_until_serving(server, tmp_path / "connection.json", log)
+
+
+def test_a_served_child_that_cannot_start_leaves_nothing_running(tmp_path: Path) -> None:
+    connection, log = tmp_path / "connection.json", tmp_path / "server.log"
+    (tmp_path / "shots").mkdir()
+    with (
+        pytest.raises(BackendUnreachable, match="did not start"),
+        child.served(tmp_path / "shots", tmp_path / "out", connection=connection, log=log, head="/no/such/head"),
+    ):
+        raise AssertionError("it serves")
+    assert "no/such/head" in log.read_text() and not connection.exists()
