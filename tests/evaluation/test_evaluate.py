@@ -73,10 +73,11 @@ def test_the_table_has_the_baselines_and_the_actor_without_and_with_post_process
 
 def psnr_by_hand(shot: Shot, actor: Path, head: HeadModel) -> float:
     """Inside the redraw mask, all pixels of all frames together, in 8-bit steps."""
-    renderer = load_renderer(actor, head)
+    scored = (1015, 1016, 1017)
+    renderer = load_renderer(actor, head).without_references(scored)
     errors = []
     with ShotPlates(shot) as plates:
-        for drawn in renderer.render(shot, shot.take("tracked"), (1015, 1016, 1017), plates.net, never):
+        for drawn in renderer.render(shot, shot.take("tracked"), scored, plates.net, never):
             filmed = crop_picture(plates.net(drawn.frame), shot.crop[shot.index(drawn.frame)], len(drawn.mask))
             shown = np.rint(np.clip(drawn.rgb, 0, 1) * 255)
             errors.append(np.square((shown - filmed) / 255)[drawn.mask].mean(axis=-1))

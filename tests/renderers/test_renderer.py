@@ -113,6 +113,23 @@ def test_frames_read_names_every_frame_that_the_pixels_depend_on(renderer, small
     assert NO_FACE_FRAME not in renderer.frames_read(small_shot, NO_FACE_FRAME - 1)
 
 
+def test_frames_that_are_judged_are_no_references(renderer, small_shot, plates):
+    frames = range(FIRST, FIRST + FRAMES)
+
+    def references(of) -> set[int]:
+        return {read for at in frames for read in set(of.frames_read(small_shot, at)) - set(of.window(small_shot, at))}
+
+    judged = sorted(references(renderer))
+    assert judged
+    apart = renderer.without_references(judged)
+    assert not references(apart) & set(judged)
+    assert sorted(references(renderer)) == judged, "the first is as it was"
+    assert apart.renderer_key() != renderer.renderer_key()
+    nothing = renderer.without_references(frames)
+    with pytest.raises(InvalidInput, match="no frame left"):
+        list(nothing.render(small_shot, small_shot.tracked_take(), [FIRST], plates.net, never))
+
+
 def test_outside_the_mask_the_crop_is_filmed_and_the_matte_is_exactly_zero(renderer, small_shot, plates):
     frame = drawn(renderer, small_shot, opened(small_shot, 10, [FIRST + 4]), [FIRST + 4], plates)[FIRST + 4]
     filmed = drawn(renderer, small_shot, small_shot.tracked_take(), [FIRST + 4], plates)[FIRST + 4]

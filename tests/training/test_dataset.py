@@ -88,6 +88,33 @@ def test_a_second_build_reads_what_the_first_left(crops, small_shot, head, crops
     assert crops_key(moved, TINY) != crops_key(small_shot, TINY)
 
 
+def test_only_the_frames_asked_for_are_learned_from(crops, small_shot, head, crops_folder, tmp_path):
+    def built(numbers):
+        return build_crops(
+            small_shot,
+            crops_folder,
+            geometry=HeadGeometry(head, TINY.crop_size),
+            preset=TINY,
+            plates=lambda frame: None,
+            sound=None,
+            held_out=QUICK.held_out,
+            learn_from=numbers,
+            reference_choices=2,
+            stop=never,
+        )
+
+    first = small_shot.info.first_frame
+    some = built(range(first, first + 12))
+    assert list(some.train) == [index for index in range(12) if index != NO_FACE]
+    assert list(some.held_out) == list(crops.held_out), "what is scored stays the same"
+    assert set(some.bank) <= set(some.train) and set(some.choices.ravel()) <= set(some.train)
+    for index in some.train:
+        assert set(some.window(index, 5)) <= set(some.train)
+    with pytest.raises(InvalidInput, match="can be learned from") as refused:
+        built(range(first + 14, first + 400))
+    assert f"{first}-" in refused.value.hint
+
+
 def test_too_short_a_shot_and_a_stop_are_named(small_shot, head, tmp_path):
     track = small_shot.track
     few = replace(small_shot, track=replace(track, confidence=np.where(np.arange(FRAMES) < 5, 1.0, 0.0)))

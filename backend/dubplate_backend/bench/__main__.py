@@ -16,7 +16,18 @@ from dubplate_backend.bench.stage import Stage
 from dubplate_shared.errors import DubplateError, ExitCode
 from dubplate_shared.files import write_json
 
-NAMES = ("rasteriser", "skinning", "adapt", "render", "tracking", "prior", "wire", "incremental", "preview")
+NAMES = (
+    "rasteriser",
+    "skinning",
+    "adapt",
+    "render",
+    "tracking",
+    "prior",
+    "few_frames",
+    "wire",
+    "incremental",
+    "preview",
+)
 """Each is a module of this package with a function of the same name."""
 
 UNASKED = ("rasteriser", "skinning", "adapt", "render")
@@ -37,6 +48,8 @@ examples:
   scripts/bench tracking --quick --only standin
                                          on one short clip
   scripts/bench prior --quick            what the shipped prior saves, on one person and 60 iterations: some minutes
+  scripts/bench prior --only man         the same on the development clip's man
+  scripts/bench few_frames               what is learned of the man from 100, 250 and 400 frames: most of an hour
   scripts/bench preview                  the live preview in Blender, from key to pixels: a minute
   scripts/bench wire                     pictures and pings over the wire beside memcpy and bare sockets: minutes
   scripts/bench incremental              what is drawn of 250 frames again, and after one key: minutes
@@ -62,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--quick", action="store_true", help="less: short clips (tracking), one person (prior), draft whole (render)"
     )
     parser.add_argument(
-        "--only", metavar="PART", help="one part (tracking: standin, ict, still, man, grid; render: a preset)"
+        "--only",
+        metavar="PART",
+        help="one part (tracking: standin, ict, still, man, grid; prior: invented, man; render: a preset)",
     )
     parser.add_argument("--alone", action="store_true", help="without the peer that is run beside it (tracking)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own)")

@@ -23,17 +23,15 @@ from dubplate_backend.compositing.composite import CompositeSettings, compose, l
 from dubplate_backend.plates.exr import write_exr
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.hearing import Hearing
-from dubplate_backend.renderers.neural_texture import renderer as neural_texture
 from dubplate_backend.renderers.neural_texture.drawing import example
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.renderer import NeuralTextureRenderer
 from dubplate_backend.renderers.neural_texture.threads import fixed_threads
 from dubplate_backend.renderers.presets import PRESETS, Preset, preset
 from dubplate_backend.rendering import render_shot
-from dubplate_backend.texture.neural_texture import NeuralTexture
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.progress import never
-from dubplate_shared.shot import HeadIdentity, Shot
+from dubplate_shared.shot import Shot
 
 FRAMES = {"draft": 20, "standard": 12, "hero": 6}  # rendered in one go
 QUICK_FRAMES = {"draft": 12}  # --quick: of the other presets the network alone
@@ -102,17 +100,13 @@ class Stages:
 
 
 def _whole(stage: Stage, shot: Shot, preset: Preset, count: int) -> list[Figure]:
-    random = torch.Generator().manual_seed(0)
-    texels = NeuralTexture(preset.texture_channels, preset.texture_size, random).texels.detach()
-    renderer = NeuralTextureRenderer(preset, texels, Generator(preset).eval(), stage.head)
+    actor = stage.untaught(preset)
+    renderer = NeuralTextureRenderer.load(actor, ActorInfo.load(actor), stage.head)
     first = shot.info.first_frame + _MIDDLE
     frames = range(first, first + count)
     folder = stage.folder / preset.name
     seconds = _stages(stage, shot, renderer, frames, folder)
     slowest = max(seconds, key=seconds.__getitem__)
-    actor = folder / "bench.dubactor"
-    actor.mkdir()
-    ActorInfo("bench", neural_texture.NAME, preset.name, HeadIdentity(stage.head.kind, stage.head.sha256)).save(actor)
     stood: list[float] = []
     render_shot(
         shot=shot, take=shot.take("tracked"), actor_path=actor, head=stage.head, frames=frames, out=folder / "out",

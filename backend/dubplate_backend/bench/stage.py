@@ -15,7 +15,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import to_camera, vertices_to_screen
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.weights import save_weights
-from dubplate_backend.renderers.presets import DRAFT
+from dubplate_backend.renderers.presets import DRAFT, Preset
 from dubplate_backend.synthetic.shot import make_synthetic_shot
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.shot import HeadIdentity, Shot
@@ -56,13 +56,17 @@ class Stage:
     @cached_property
     def untaught_actor(self) -> Path:
         """An actor of the draft size that has learnt nothing: its pixels mean nothing, its work is a taught one's."""
-        folder = self.folder / "untaught.dubactor"
+        return self.untaught(DRAFT)
+
+    def untaught(self, preset: Preset) -> Path:
+        """The same of any size; made anew at each call."""
+        folder = self.folder / f"untaught-{preset.name}.dubactor"
         folder.mkdir()
         random = torch.Generator().manual_seed(1)
-        texels = torch.randn(DRAFT.texture_channels, DRAFT.texture_size, DRAFT.texture_size, generator=random)
-        save_weights(folder, texels, Generator(DRAFT))
+        texels = torch.randn(preset.texture_channels, preset.texture_size, preset.texture_size, generator=random)
+        save_weights(folder, texels, Generator(preset))
         identity = HeadIdentity(self.head.kind, self.head.sha256)
-        ActorInfo("untaught", "neural_texture", DRAFT.name, identity).save(folder)
+        ActorInfo("untaught", "neural_texture", preset.name, identity).save(folder)
         return folder
 
     def codes(self, batch: int, seed: int = 0) -> dict[str, Tensor]:

@@ -19,6 +19,9 @@ def command(
         float | None, typer.Option(help="Minutes of the whole command, cropping and scoring counted; 15 unless told.")
     ] = None,
     iterations: Annotated[int | None, typer.Option(help="Train this many iterations instead.")] = None,
+    frames: Annotated[
+        str, typer.Option(help="Learn from these frames of each shot alone, as 1001-1100; all unless told.")
+    ] = "",
     prior: Annotated[
         Path | None, typer.Option(help="Start from this NAME.dubprior; from the one that ships, where one does.")
     ] = None,
@@ -51,6 +54,8 @@ def command(
 
         dubplate adapt day1.dubshot day2.dubshot -o man.dubactor --vgg vgg19.pth
 
+        dubplate adapt man.dubshot -o man.dubactor --frames 1001-1100,1300-1400
+
         dubplate adapt man.dubshot -o man.dubactor --preset standard --prior studio.dubprior --low-rank
 
     Stopped runs go on where they were when the same command is given again.
@@ -64,9 +69,10 @@ def command(
     from dubplate_backend.renderers.neural_texture.prior import load_prior, shipped_prior
     from dubplate_backend.renderers.presets import preset as preset_named
     from dubplate_backend.training.adapt import adapt
-    from dubplate_backend.training.settings import LOW_RANK, settings_from_prior
+    from dubplate_backend.training.settings import LOW_RANK, AdaptSettings, settings_from_prior
     from dubplate_backend.training.vgg import load_vgg
     from dubplate_shared.errors import InvalidInput
+    from dubplate_shared.frames import parse_frames
     from dubplate_shared.shot import Shot
 
     size = preset_named(preset)
@@ -76,9 +82,11 @@ def command(
     start = None if from_scratch else (shipped_prior(size) if prior is None else load_prior(prior))
     if low_rank and start is None:
         raise InvalidInput("--low-rank needs a prior.", hint=f"None ships for {preset}: give one with --prior.")
-    settings = None
+    if frames:
+        parse_frames(frames)
+    settings = AdaptSettings(frames=frames)
     if start is not None:
-        settings = replace(settings_from_prior(), mixed=mixed, rank=LOW_RANK if low_rank else 0)
+        settings = replace(settings_from_prior(), frames=frames, mixed=mixed, rank=LOW_RANK if low_rank else 0)
     if minutes is None and iterations is None:
         minutes = DEFAULT_MINUTES
     with progress_bar("Adapting") as progress:

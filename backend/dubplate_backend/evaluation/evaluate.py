@@ -165,7 +165,7 @@ class _Judge:
         """The baselines first, in the first actor's crop, then each actor without and with post-processing."""
         found: list[Scores] = []
         for actor in actors:
-            renderer = load_renderer(actor.folder, self.head)
+            renderer = load_renderer(actor.folder, self.head).without_references(self._numbers())
             size = renderer.preset.crop_size
             baselines = None
             if not found:
@@ -213,8 +213,10 @@ class _Judge:
         return rows
 
     def _drawn(self, renderer: Renderer) -> Iterator[RenderedFrame]:
-        numbers = [self.shot.info.first_frame + index for index in self.frames.scored]
-        return renderer.render(self.shot, self.take, numbers, self.plates.net, self.stop)
+        return renderer.render(self.shot, self.take, self._numbers(), self.plates.net, self.stop)
+
+    def _numbers(self) -> list[int]:
+        return [self.shot.info.first_frame + index for index in self.frames.scored]
 
     def _filmed(self, plate: Plate, rendered: RenderedFrame, index: int, finder: FaceFinder) -> Filmed:
         net = plate.colour.visible(plate.rgb)

@@ -48,6 +48,10 @@ class Renderer(Protocol):
         """The same renderer, hearing the voice as told; without that, as its actor says."""
         ...
 
+    def without_references(self, frames: Sequence[int]) -> Renderer:
+        """The same renderer, which takes no reference from these frames of a shot: for judging it on them."""
+        ...
+
     def render(
         self, shot: Shot, take: Take, frames: Sequence[int], plates: Plates, stop: Stop
     ) -> Iterator[RenderedFrame]:

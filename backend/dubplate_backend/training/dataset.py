@@ -6,6 +6,7 @@ An iteration then neither decodes nor rasterises, and memory does not grow with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from dubplate_backend.renderers.presets import Preset
 from dubplate_backend.speech.mel import BANDS, WINDOW_COLUMNS, mel, mel_window
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.files import sha256_arrays
+from dubplate_shared.frames import format_frames
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check, silent
 from dubplate_shared.shot import Shot
 
@@ -87,9 +89,10 @@ class ShotCrops:
 
     def window(self, index: int, size: int) -> npt.NDArray[np.intp]:
         """The frames around `index`. In training they stay within the training frames."""
-        usable = self.usable.copy()
+        usable = self.usable
         if index in self.train:
-            usable[self.held_out] = False
+            usable = np.zeros_like(usable)
+            usable[self.train] = True
         return np.array(window_indices(index, usable, self.shot.track.time, size), np.intp)
 
     def mouth_opening(self) -> npt.NDArray[np.float64]:
@@ -106,14 +109,16 @@ def build_crops(
     plates: Plates,
     sound: Sound | None,
     held_out: float,
+    learn_from: Sequence[int] | None = None,
     reference_choices: int,
     progress: ProgressCallback = silent,
     stop: Stop,
 ) -> ShotCrops:
     """Make, or find again in `folder`, the crops of a shot.
 
-    plates: frame number -> uint8 [H, W, 3].  held_out: last share of the usable frames.
-    Raises InvalidInput where fewer than LEAST_FRAMES frames have a face, Cancelled.
+    plates: frame number -> uint8 [H, W, 3].  held_out: last share of the usable frames.  learn_from: numbers of the
+    frames that may be trained on; all unless told.
+    Raises InvalidInput where fewer than LEAST_FRAMES frames have a face or may be trained on, Cancelled.
     """
     usable = shot.track.confidence > 0
     tracked = np.flatnonzero(usable)
@@ -124,6 +129,14 @@ def build_crops(
         )
     cut = len(tracked) - max(1, round(held_out * len(tracked)))
     train, held = tracked[:cut], tracked[cut:]
+    if learn_from is not None:
+        train = np.intersect1d(train, np.array(learn_from, np.intp) - shot.info.first_frame)
+        if len(train) < LEAST_FRAMES:
+            raise InvalidInput(
+                f"Of the frames asked for, {len(train)} of shot {shot.info.name} can be learned from; at least "
+                f"{LEAST_FRAMES} are needed.",
+                hint=f"Of the shot's frames, {format_frames(tracked[:cut] + shot.info.first_frame)} can be.",
+            )
     arrays = _arrays_on_disk(shot, folder / crops_key(shot, preset), geometry, preset, plates, progress, stop)
     bank = reference_bank(shot.track, train, preset.references)
     best = np.argsort(reference_scores(shot.track, bank), axis=1, kind="stable")[:, :reference_choices]

@@ -15,6 +15,7 @@ from dubplate_backend.renderers.presets import Preset
 from dubplate_backend.speech.sound import audio
 from dubplate_backend.training.dataset import ShotCrops, build_crops
 from dubplate_backend.training.settings import AdaptSettings
+from dubplate_shared.frames import parse_frames
 from dubplate_shared.progress import ProgressCallback, Stop
 from dubplate_shared.shot import Shot
 
@@ -44,6 +45,7 @@ def filmed_crops(
                     plates=plates,
                     sound=None if voice is None else audio(voice),
                     held_out=settings.held_out,
+                    learn_from=parse_frames(settings.frames) if settings.frames else None,
                     reference_choices=settings.reference_choices,
                     progress=progress,
                     stop=stop,

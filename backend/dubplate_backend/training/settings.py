@@ -20,6 +20,7 @@ class AdaptSettings:
     betas: tuple[float, float] = (0.8, 0.99)
     ema: float = 0.99  # of the weights that are kept; the horizon grows to this from the start
     held_out: float = 0.1  # last share of each shot's frames
+    frames: str = ""  # of each shot that may be trained on, as 1001-1100; all but the held-out ones unless told
 
     pixel: float = 10.0  # paper: 10 L1
     mouth: float = 10.0  # region weights of the L1; paper 10, 8, 1

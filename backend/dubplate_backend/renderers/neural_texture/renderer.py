@@ -108,6 +108,7 @@ class NeuralTextureRenderer:
         self._generator = generator
         self._drawer = WindowDrawer(generator, preset, self.hearing, device or torch.device("cpu"))
         self._geometry = HeadGeometry(head, preset.crop_size)
+        self._unseen: tuple[int, ...] = ()  # frames that are no references
         self._plan: tuple[Shot, _Plan] | None = None  # of the last shot asked for
         self._voice: tuple[object, npt.NDArray[np.float32]] | None = None  # of the last file asked for, as it was
 
@@ -135,6 +136,12 @@ class NeuralTextureRenderer:
         other._drawer = WindowDrawer(self._generator, self.preset, hearing, self._drawer.device)
         return other
 
+    def without_references(self, frames: Sequence[int]) -> NeuralTextureRenderer:
+        """This renderer, which takes no reference from these frames of a shot."""
+        other = copy.copy(self)
+        other._unseen, other._plan = tuple(sorted(frames)), None
+        return other
+
     def renderer_key(self) -> str:
         """Hash of weights, texture, head, preset, versions: all that fixes bits besides shot, take and plates."""
         facts = {
@@ -148,6 +155,8 @@ class NeuralTextureRenderer:
             "torch": torch.__version__,
             "matte": [FEATHER, DRAWN_MARGIN],
         }
+        if self._unseen:
+            facts["unseen"] = self._unseen
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -219,7 +228,7 @@ class NeuralTextureRenderer:
     def _planned(self, shot: Shot) -> _Plan:
         planned = self._plan  # read once: a preview of another shot may replace it meanwhile
         if planned is None or planned[0] is not shot:
-            planned = self._plan = (shot, _Plan.of(shot, self.preset))
+            planned = self._plan = (shot, _Plan.of(shot, self.preset, self._unseen))
         return planned[1]
 
     def _spectrogram(self, shot: Shot, take: Take) -> npt.NDArray[np.float32] | None:
@@ -307,11 +316,17 @@ class _Plan:
     size: int
 
     @classmethod
-    def of(cls, shot: Shot, preset: Preset) -> _Plan:
+    def of(cls, shot: Shot, preset: Preset, unseen: Sequence[int] = ()) -> _Plan:
+        """unseen: frame numbers that are no references.   Raises InvalidInput where no frame is left."""
         usable = shot.track.confidence > 0
         if not usable.any():
             raise InvalidInput(f"Shot {shot.info.name} has no frame with a face.", hint="Track the shot again.")
-        bank = reference_bank(shot.track, np.flatnonzero(usable), preset.references)
+        candidates = np.setdiff1d(np.flatnonzero(usable), np.array(unseen, np.intp) - shot.info.first_frame)
+        if not len(candidates):
+            raise InvalidInput(
+                f"Shot {shot.info.name} has no frame left to take references from.", hint="Judge fewer of its frames."
+            )
+        bank = reference_bank(shot.track, candidates, preset.references)
         return cls(
             usable, shot.track.time, assign_references(shot.track, bank), median_expression(shot.track), preset.window
         )
