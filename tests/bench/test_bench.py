@@ -107,6 +107,28 @@ def test_an_unknown_part_of_the_tracking_benchmark_is_refused_with_those_there_a
     assert all(name in said for name in ("standin", "ict", "still", "man", "grid"))
 
 
+def test_an_unknown_part_of_the_priors_benchmark_is_refused_with_those_there_are(capsys):
+    assert main(["prior", "--only", "teapot"]) != 0
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("invented", "man"))
+
+
+def test_rendering_is_measured_stage_by_stage_and_as_a_whole(tmp_path):
+    from dubplate_backend.bench import render
+    from dubplate_backend.bench.stage import Stage
+    from dubplate_backend.renderers.presets import DRAFT
+    from small_shot import write_small_shot
+
+    with Stage() as stage:
+        shot = write_small_shot(tmp_path, stage.head)
+        figures = {figure.name: figure for figure in render._whole(stage, shot, DRAFT, DRAFT.batch_windows + 2)}
+    stages = [f"render.draft.{name}" for name in ("decode", "prepare", "draw", "composite", "write")]
+    assert list(figures) == [*stages, "render.draft.frame", "render.draft.rate"]
+    assert all(figure.value > 0 for figure in figures.values())
+    assert sum(figures[name].ratio for name in stages) == pytest.approx(1.0)
+    assert figures["render.draft.rate"].value == pytest.approx(1e3 / figures["render.draft.frame"].value)
+
+
 def test_the_renderers_peer_is_a_stylegan2_of_its_size():
     from dubplate_backend.bench.stylegan2 import PlainGenerator
     from dubplate_backend.renderers.neural_texture.generator import Generator

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from dubplate_backend.cli.main import application
@@ -21,6 +22,8 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.source import ShotPlates
 from dubplate_backend.renderers.load import load_renderer
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
+from dubplate_backend.renderers.neural_texture.weights import load_weights, save_weights
+from dubplate_backend.renderers.presets import preset
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import Cancelled, HeadModelMismatch, InvalidInput
 from dubplate_shared.progress import never
@@ -71,9 +74,8 @@ def test_the_table_has_the_baselines_and_the_actor_without_and_with_post_process
     assert [row["method"] for row in told["scores"]] == list(rows) and told["facts"]["i3d"] is None
 
 
-def psnr_by_hand(shot: Shot, actor: Path, head: HeadModel) -> float:
+def psnr_by_hand(shot: Shot, actor: Path, head: HeadModel, scored: tuple[int, ...] = (1015, 1016, 1017)) -> float:
     """Inside the redraw mask, all pixels of all frames together, in 8-bit steps."""
-    scored = (1015, 1016, 1017)
     renderer = load_renderer(actor, head).without_references(scored)
     errors = []
     with ShotPlates(shot) as plates:
@@ -82,6 +84,28 @@ def psnr_by_hand(shot: Shot, actor: Path, head: HeadModel) -> float:
             shown = np.rint(np.clip(drawn.rgb, 0, 1) * 255)
             errors.append(np.square((shown - filmed) / 255)[drawn.mask].mean(axis=-1))
     return -10 * math.log10(np.concatenate(errors).mean())
+
+
+def test_an_actor_is_shown_no_frame_that_it_is_judged_on(shot, head, tmp_path):
+    actor = write_actor(tmp_path / "copies.dubactor", HeadIdentity(head.kind, head.sha256))
+    info = ActorInfo.load(actor)
+    texels, generator = load_weights(actor, preset(info.preset))
+    with torch.no_grad():  # what it draws depends on its references, as a taught actor's does
+        for layer in generator.decoder.rgb:
+            layer.conv.weight.normal_(generator=torch.Generator().manual_seed(1))
+    save_weights(actor, texels, generator)
+    renderer, tracked = load_renderer(actor, head), shot.take("tracked")
+    judged = sorted(set(renderer.frames_read(shot, 1005)) - set(renderer.window(shot, 1005)) | {1005})
+    assert len(judged) > 1, "it would look at one of the others"
+    apart = renderer.without_references(judged)
+    with ShotPlates(shot) as plates:
+        looking, blind = (
+            [drawn.rgb for drawn in each.render(shot, tracked, judged, plates.net, never)] for each in (renderer, apart)
+        )
+    assert not np.array_equal(looking, blind)
+    (row,) = (row for row in evaluate_shots([shot], [Contender.of(actor)], head=head, frames=judged).rows
+              if row.method == "copies")  # fmt: skip
+    assert row.psnr == pytest.approx(psnr_by_hand(shot, actor, head, tuple(judged)), abs=1e-3)
 
 
 def test_the_page_stands_alone_and_shows_every_way_side_by_side(folder):
