@@ -38,7 +38,6 @@ def tracked(known: Known, head: HeadModel) -> Track:
 
 def test_the_lips_the_jaw_and_the_skull_lie_near_the_truth(known: Known, tracked: Track, head: HeadModel) -> None:
     score = truth_scores(head, tracked, known.track)
-    print(score)
     assert score.lips_mm < LIPS_MM
     assert score.lips_skull_mm < SKULL_MM
     assert score.jaw_deg < JAW_DEG
@@ -54,7 +53,6 @@ def test_a_head_that_is_taken_to_keep_still_keeps_the_shape_that_its_landmarks_t
     by_landmarks = shape(TrackSettings(photometric=False))
     monkeypatch.setattr(fit, "turn_spread", lambda motion: 0.0)
     still = shape(TrackSettings())
-    print(np.linalg.norm(still - by_landmarks), np.linalg.norm(tracked.shape - by_landmarks))
     assert np.linalg.norm(still - by_landmarks) < 0.3 * np.linalg.norm(tracked.shape - by_landmarks)
 
 

@@ -30,7 +30,7 @@ from dubplate_backend.training.trainer import Trainer, prepare
 from dubplate_shared.errors import InvalidInput
 from dubplate_shared.progress import never, silent
 
-SEEDS = (9001, 9002, 9003)  # the shipped prior's people are 1 to 64
+SEEDS = (9001, 9002, 9003)  # the shipped prior's people are 1 to 96
 FRAMES, QUICK_FRAMES = 120, 50
 LEVELS_DB = (1.0, 2.0, 3.0)
 BASELINES = ("over_mean_crop", "over_textured_head")
