@@ -15,9 +15,13 @@ from safetensors.torch import load_file, save_file
 from dubplate_backend.renderers.neural_texture.prior import FOLDERS, load_prior, shipped_prior
 from dubplate_backend.renderers.neural_texture.weights import load_weights
 from dubplate_backend.renderers.presets import DRAFT
+from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.training.adapt import adapt
 from dubplate_backend.training.bundle import MixedSampler, load_bundle, make_bundle, save_bundle
+from dubplate_backend.training.colours import first_colours
+from dubplate_backend.training.identities import synthetic_crops
 from dubplate_backend.training.low_rank import merged
+from dubplate_backend.training.metrics import evaluate
 from dubplate_backend.training.sampler import BUNDLED, WindowSampler, ordered_windows, stack
 from dubplate_backend.training.settings import PriorSettings, settings_from_prior
 from dubplate_backend.training.train import People, train
@@ -25,9 +29,11 @@ from dubplate_backend.training.trainer import Trainer, prepare
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.files import load_npz, save_npz
+from dubplate_shared.progress import never
 from small_shot import TINY, write_small_shot
 
 QUICK = replace(settings_from_prior(), held_out=0.2)
+UNSEEN = 9002  # an invented person's seed
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +204,21 @@ def test_the_prior_that_ships_is_small_and_no_persons():
     assert shipped.card["consent"]["status"] == "not needed"
     assert len(load_bundle(shipped.bundle_path, DRAFT)) >= 8
     assert shipped.weights(DRAFT)
+
+
+def test_the_prior_that_ships_draws_a_face_that_it_never_saw_better_than_the_textured_head_alone(head, tmp_path):
+    shipped = shipped_prior(DRAFT)
+    assert shipped is not None and shipped.card["synthetic_seeds"][1] < UNSEEN
+    (crops,) = synthetic_crops(
+        [UNSEEN], 24, tmp_path, head=head, preset=DRAFT, settings=replace(QUICK, held_out=0.3), stop=never
+    )
+    layout = MipLayout.of(head, DRAFT.texture_size)
+    colours = [first_colours([crops], head, DRAFT.texture_size)]
+    scores = [
+        evaluate([crops], trainer.draw, window=DRAFT.window, batch=DRAFT.batch_windows).actor.psnr
+        for trainer in (
+            Trainer(DRAFT, QUICK, seed=0, colours=colours, layout=layout, start=start)
+            for start in (shipped.weights(DRAFT), None)
+        )
+    ]
+    assert scores[0] > scores[1] + 0.3, "before any step, from scratch nothing is drawn on the head"
