@@ -64,6 +64,17 @@ def test_an_actor_is_whole_and_tells_how_it_was_made(small_shot, head, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.dubactor"]
 
 
+def test_an_actor_learns_from_the_frames_asked_for_alone(small_shot, head, tmp_path):
+    first = small_shot.info.first_frame
+    settings = replace(QUICK, frames=f"{first}-{first + 9}")
+    info, _ = run(small_shot, tmp_path / "a.dubactor", head, iterations=1, settings=settings)
+    assert info.shots[0]["frames"] == 10 and info.settings["frames"] == settings.frames
+    for frames in ("nonsense", f"{first + 2}-{first + 4}"):
+        with pytest.raises(InvalidInput):
+            run(small_shot, tmp_path / "b.dubactor", head, iterations=1, settings=replace(QUICK, frames=frames))
+        assert not list(tmp_path.glob("b.*")), "nothing is begun"
+
+
 def test_without_a_consent_record_the_actor_says_so(small_shot, head, tmp_path):
     info, said = run(small_shot, tmp_path / "a.dubactor", head, iterations=1)
     assert info.consent == {"status": "not recorded"} and "--consent" in said

@@ -18,6 +18,7 @@ import numpy as np
 from dubplate_backend.bench.figure import Figure
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.plates.store import STATE_FOLDER
+from dubplate_backend.renderers.presets import DRAFT
 from dubplate_backend.server.asking import Asking
 from dubplate_backend.server.child import served
 from dubplate_backend.synthetic.shot import make_synthetic_shot
@@ -45,7 +46,7 @@ def incremental(stage: Stage) -> Iterator[Figure]:
     keyed = min(KEYED, len(jaw) // 2)
     jaw[keyed, 0] += KEY_RAD
     edited = {**curves, "jaw": jaw}
-    plates, actor = stage.folder / "plates", stage.untaught_actor.name
+    plates, actor = stage.folder / "plates", stage.untaught(DRAFT).name
     with _backend(stage, plates, "first") as asking:
         whole_s, drawn = _render(asking, shot, actor, plates / "a", curves)
         yield Figure("incremental.whole", whole_s, "s")

@@ -4,9 +4,15 @@ the checkout."""
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from dubplate_backend.plates.footage import Footage
+from dubplate_backend.plates.segment import Segment
+
+MAN_CLIP = "kitchen_man_25fps.mp4"
 
 _CHECKOUT = Path(__file__).parents[3]
 _LABELS = _CHECKOUT / "tests" / "tracking" / "labels"
@@ -15,6 +21,16 @@ _LABELS = _CHECKOUT / "tests" / "tracking" / "labels"
 def clip(name: str) -> Path | None:
     """A development clip in $DUBPLATE_CLIPS, or in shared/clips beside the checkout; None where it is not there."""
     return _found("DUBPLATE_CLIPS", "clips", name)
+
+
+def real(name: str, start: int, stop: int | None) -> Iterator[Segment]:
+    """Frames of a development clip; none, and a line that says so, where it is not there."""
+    path = clip(name)
+    if path is None:
+        print(f"{name} is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
+        return
+    footage = Footage.open(path)
+    yield Segment(footage, start, footage.count if stop is None else stop)
 
 
 def head_file(name: str) -> Path | None:

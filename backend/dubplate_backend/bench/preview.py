@@ -23,6 +23,7 @@ import torch
 
 from dubplate_backend.bench.figure import Figure
 from dubplate_backend.bench.stage import Stage
+from dubplate_backend.renderers.presets import DRAFT
 from dubplate_shared.errors import DubplateError
 from dubplate_shared.shot import Shot, write_shot
 from dubplate_shared.track import Track
@@ -66,7 +67,7 @@ def _in_blender(stage: Stage) -> dict:
     work = {
         "shot": str(_with_rig(stage).path),
         "long_shot": str(_long(stage).path),
-        "actor": str(stage.untaught_actor),
+        "actor": str(stage.untaught(DRAFT)),
         "python": sys.executable,
         "out": str(stage.folder / "plates"),
         "edits": QUICK_EDITS if stage.quick else EDITS,

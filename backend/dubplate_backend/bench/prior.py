@@ -15,7 +15,7 @@ from torch import Tensor
 from dubplate_backend.bench.figure import Figure
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.bench.tracked_man import tracked_man
-from dubplate_backend.renderers.neural_texture.prior import Prior, shipped_prior
+from dubplate_backend.renderers.neural_texture.prior import Prior
 from dubplate_backend.renderers.presets import DRAFT
 from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.training.bundle import MixedSampler, load_bundle
@@ -27,7 +27,6 @@ from dubplate_backend.training.metrics import Draw, HeldOut, evaluate
 from dubplate_backend.training.sampler import Batch, WindowSampler
 from dubplate_backend.training.settings import AdaptSettings, settings_from_prior
 from dubplate_backend.training.trainer import Trainer, prepare
-from dubplate_shared.errors import InvalidInput
 from dubplate_shared.progress import never, silent
 
 SEEDS = (9001, 9002, 9003)  # the shipped prior's people are 1 to 96
@@ -41,17 +40,11 @@ NEXT = 1.25  # held-out frames are scored at 1, 2, 3, 4, 5, 6, 8, 10, 12, ... it
 def prior(stage: Stage) -> Iterator[Figure]:
     """Of each level: iterations from the prior, and how many times as many from scratch.
 
-    Raises InvalidInput where no prior ships and for an unknown part.
+    Raises InvalidInput where no prior ships, and for an unknown part.
     """
-    if stage.only not in (None, *PARTS):
-        raise InvalidInput(f"prior has no part {stage.only!r}.", hint=f"Choose one of: {', '.join(PARTS)}.")
-    start = shipped_prior(DRAFT)
-    if start is None:
-        raise InvalidInput("No prior ships for draft.", hint="Train one with: dubplate train --synthetic 64")
     limit = QUICK_LIMIT if stage.quick else LIMIT
-    for part, people in PARTS.items():
-        if stage.only in (None, part):
-            yield from _table(part, people(stage), start, stage, limit)
+    for part, people in stage.parts("prior", PARTS):
+        yield from _table(part, people(stage), stage, limit)
 
 
 def invented(stage: Stage) -> Iterator[ShotCrops]:
@@ -70,8 +63,7 @@ def invented(stage: Stage) -> Iterator[ShotCrops]:
 
 def man(stage: Stage) -> Iterator[ShotCrops]:
     """The development clip's man; nobody, and a line that says so, where the clip is not there."""
-    shot = tracked_man(stage)
-    if shot is not None:
+    for shot in tracked_man(stage):
         yield from filmed_crops(
             [shot], stage.folder / "crops", head=stage.head, preset=DRAFT, settings=AdaptSettings(), progress=silent,
             stop=never,
@@ -81,26 +73,28 @@ def man(stage: Stage) -> Iterator[ShotCrops]:
 PARTS = {"invented": invented, "man": man}
 
 
-def _table(part: str, people: Iterable[ShotCrops], start: Prior, stage: Stage, limit: int) -> Iterator[Figure]:
-    needed: dict[tuple[str, str, float], list[int | None]] = {}
+def _table(part: str, people: Iterable[ShotCrops], stage: Stage, limit: int) -> Iterator[Figure]:
+    needed: dict[tuple[str, float], dict[str, list[int | None]]] = {
+        (baseline, level): {"prior": [], "scratch": []} for baseline in BASELINES for level in LEVELS_DB
+    }
     for crops in people:
-        for name, chosen in (("prior", start), ("scratch", None)):
-            curve = _curve(crops, chosen, stage, limit)
-            for baseline in BASELINES:
-                for level in LEVELS_DB:
-                    reached = (point.iteration for point in curve if getattr(point, baseline) >= level)
-                    needed.setdefault((name, baseline, level), []).append(next(reached, None))
+        for name, start in (("prior", stage.prior), ("scratch", None)):
+            curve = _curve(crops, start, stage, limit)
+            for (baseline, level), counts in needed.items():
+                reached = (point.iteration for point in curve if getattr(point, baseline) >= level)
+                counts[name].append(next(reached, None))
             best = max(curve, key=lambda point: point.over_mean_crop)
             yield Figure(
                 f"prior.{crops.shot.info.name}.{name}.best", best.over_mean_crop, "dB", best.iteration, "iterations"
             )
-    for (name, baseline, level), counts in needed.items():
-        if name == "scratch":
-            continue
-        both = {"prior": counts, "scratch": needed["scratch", baseline, level]}
-        means = {name: sum(count or limit for count in each) / len(each) for name, each in both.items()}
-        missed = " and ".join(f"{name} {each.count(None)}" for name, each in both.items() if None in each)
-        after = "times as many from scratch" + (f" (not within {limit}: {missed} of {len(counts)})" if missed else "")
+    for (baseline, level), counts in needed.items():
+        if not counts["prior"]:
+            continue  # nobody to measure on
+        means = {name: sum(count or limit for count in each) / len(each) for name, each in counts.items()}
+        missed = " and ".join(f"{name} {each.count(None)}" for name, each in counts.items() if None in each)
+        after = "times as many from scratch" + (
+            f" (not within {limit}: {missed} of {len(counts['prior'])})" if missed else ""
+        )
         yield Figure(
             f"prior.{part}.{baseline}.plus_{level:g}_dB", means["prior"], "iterations",
             means["scratch"] / means["prior"], after,

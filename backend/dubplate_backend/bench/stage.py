@@ -3,9 +3,11 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,11 +16,15 @@ from dubplate_backend.head.load import load_standin
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.raster.camera import to_camera, vertices_to_screen
 from dubplate_backend.renderers.neural_texture.generator import Generator
+from dubplate_backend.renderers.neural_texture.prior import Prior, shipped_prior
 from dubplate_backend.renderers.neural_texture.weights import save_weights
 from dubplate_backend.renderers.presets import DRAFT, Preset
 from dubplate_backend.synthetic.shot import make_synthetic_shot
 from dubplate_shared.actor import ActorInfo
+from dubplate_shared.errors import InvalidInput
 from dubplate_shared.shot import HeadIdentity, Shot
+
+Part = TypeVar("Part")
 
 SHOT_SECONDS = 1.2
 SHOT_SIZE = 256
@@ -54,13 +60,24 @@ class Stage:
         )
 
     @cached_property
-    def untaught_actor(self) -> Path:
-        """An actor of the draft size that has learnt nothing: its pixels mean nothing, its work is a taught one's."""
-        return self.untaught(DRAFT)
+    def prior(self) -> Prior:
+        """The one that ships for draft. Raises InvalidInput where none does."""
+        shipped = shipped_prior(DRAFT)
+        if shipped is None:
+            raise InvalidInput("No prior ships for draft.", hint="Train one with: dubplate train --synthetic 64")
+        return shipped
+
+    def parts(self, benchmark: str, parts: Mapping[str, Part]) -> Iterator[tuple[str, Part]]:
+        """Those of a benchmark's parts that are to be measured. Raises InvalidInput for an unknown one."""
+        if self.only not in (None, *parts):
+            raise InvalidInput(f"{benchmark} has no part {self.only!r}.", hint=f"Choose one of: {', '.join(parts)}.")
+        return ((name, part) for name, part in parts.items() if self.only in (None, name))
 
     def untaught(self, preset: Preset) -> Path:
-        """The same of any size; made anew at each call."""
+        """An actor of that size that has learnt nothing: its pixels mean nothing, its work is a taught one's."""
         folder = self.folder / f"untaught-{preset.name}.dubactor"
+        if folder.is_dir():
+            return folder
         folder.mkdir()
         random = torch.Generator().manual_seed(1)
         texels = torch.randn(preset.texture_channels, preset.texture_size, preset.texture_size, generator=random)

@@ -11,7 +11,7 @@ from dubplate_backend.bench.followed_points import followed_error_percent
 from dubplate_backend.bench.ict_clip import IctClip, KnownPoints, ict_clip
 from dubplate_backend.bench.ict_head import MEDIAPIPE
 from dubplate_backend.bench.lip_warp import sample_lips, warp_difference
-from dubplate_backend.bench.material import clip, head_file, lip_contact_labels
+from dubplate_backend.bench.material import MAN_CLIP, head_file, lip_contact_labels, real
 from dubplate_backend.bench.stage import Stage
 from dubplate_backend.bench.standin_clip import StandinClip, standin_clip
 from dubplate_backend.bench.timed_track import TimedTrack, timed_track
@@ -20,10 +20,9 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.plates.segment import Segment
 from dubplate_backend.tracking.frames import Frames
-from dubplate_shared.errors import InvalidInput
 from dubplate_shared.track import Track
 
-MAN, MAN_CLIP = "kitchen_man", "kitchen_man_25fps.mp4"
+MAN = "kitchen_man"
 MAN_QUICK = (40, 130)  # frames: closed, open and half closed, with a turn
 GRID_CLIPS, GRID_QUICK = ("grid_bbaf2n.mpg", "grid_lrwp9a.mpg", "grid_sbia1a.mpg"), 30
 ICT_HEAD = "ict_facekit/ict_face_model.npz"
@@ -40,11 +39,8 @@ WARP_RATIO, RECALL, PRECISION, FRAMES_A_SECOND = 0.75, 0.95, 0.9, 2.0
 
 def tracking(stage: Stage) -> Iterator[Figure]:
     """Scores of each clip as it is done, with the seconds of each stage.  Raises InvalidInput for an unknown part."""
-    if stage.only is not None and stage.only not in PARTS:
-        raise InvalidInput(f"tracking has no part {stage.only!r}.", hint=f"Choose one of: {', '.join(PARTS)}.")
-    for name, part in PARTS.items():
-        if stage.only in (None, name):
-            yield from part(stage)
+    for _, part in stage.parts("tracking", PARTS):
+        yield from part(stage)
     yield Figure("tracking.peak_memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
 
 
@@ -112,16 +108,6 @@ def grid(stage: Stage) -> Iterator[Figure]:
             runs = run(part, stage)
             yield from carried(f"tracking.{name.partition('.')[0]}", part, runs, stage.head)
             yield from speed(f"tracking.{name.partition('.')[0]}", runs[0])
-
-
-def real(name: str, start: int, stop: int | None) -> Iterator[Segment]:
-    """Frames of a development clip; none, and a line that says so, where it is not there."""
-    path = clip(name)
-    if path is None:
-        print(f"tracking: {name} is not here; set DUBPLATE_CLIPS to the folder that holds it", flush=True)
-        return
-    footage = Footage.open(path)
-    yield Segment(footage, start, footage.count if stop is None else stop)
 
 
 def carried(name: str, part: Segment, runs: list[TimedTrack], head: HeadModel) -> Iterator[Figure]:

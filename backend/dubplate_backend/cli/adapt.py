@@ -72,7 +72,6 @@ def command(
     from dubplate_backend.training.settings import LOW_RANK, AdaptSettings, settings_from_prior
     from dubplate_backend.training.vgg import load_vgg
     from dubplate_shared.errors import InvalidInput
-    from dubplate_shared.frames import parse_frames
     from dubplate_shared.shot import Shot
 
     size = preset_named(preset)
@@ -82,8 +81,6 @@ def command(
     start = None if from_scratch else (shipped_prior(size) if prior is None else load_prior(prior))
     if low_rank and start is None:
         raise InvalidInput("--low-rank needs a prior.", hint=f"None ships for {preset}: give one with --prior.")
-    if frames:
-        parse_frames(frames)
     settings = AdaptSettings(frames=frames)
     if start is not None:
         settings = replace(settings_from_prior(), frames=frames, mixed=mixed, rank=LOW_RANK if low_rank else 0)
