@@ -107,11 +107,12 @@ def _whole(stage: Stage, shot: Shot, preset: Preset, count: int) -> list[Figure]
     folder = stage.folder / preset.name
     seconds = _stages(stage, shot, renderer, frames, folder)
     slowest = max(seconds, key=seconds.__getitem__)
-    stood: list[float] = []
-    render_shot(
+    report = render_shot(
         shot=shot, take=shot.take("tracked"), actor_path=actor, head=stage.head, frames=frames, out=folder / "out",
-        settings={"preview": False}, renderer=renderer, written=lambda *_: stood.append(time.perf_counter()),
+        settings={"preview": False}, renderer=renderer,
     )  # fmt: skip
+    # When each plate was written, by the disk: the render tells of those of a batch only once the next one is drawn.
+    stood = sorted(plate.stat().st_mtime for plate in report.folder.glob("*.exr"))
     begun = preset.batch_windows  # the first batch fills the stages: checks, references, MediaPipe's start
     whole = (stood[-1] - stood[begun - 1]) / (count - begun)
     name, total = f"render.{preset.name}", sum(seconds.values())
