@@ -12,7 +12,14 @@ from dubplate_backend.renderers.neural_texture.audio_encoder import AudioEncoder
 from dubplate_backend.renderers.neural_texture.discriminator import Discriminator, minibatch_deviation
 from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.geometry import matte
-from dubplate_backend.renderers.neural_texture.inputs import base_picture, fill_mask, frame_features, window_indices
+from dubplate_backend.renderers.neural_texture.inputs import (
+    base_picture,
+    blended_borders,
+    fill_mask,
+    frame_features,
+    outline_ramp,
+    window_indices,
+)
 from dubplate_backend.renderers.neural_texture.layers import Blur, ModulatedConv, blur_kernel, upsample
 from dubplate_backend.renderers.presets import DRAFT, HERO, STANDARD, Preset, preset
 from dubplate_shared.errors import InvalidInput
@@ -125,11 +132,41 @@ def test_texels_fill_the_mask_and_only_the_mask():
     rgb, filled = torch.full((1, 3, size, size), 0.1), torch.full((1, 3, size, size), 0.2)
     texels = torch.full((1, 16, size, size), 0.3)
     base = base_picture(rgb, filled, texels, face, mask)
-    assert (base[0, :, :4] == 0.1).all() and (base[0, :, 4:, :4] == 0.3).all() and (base[0, :, 4:, 4:] == 0.2).all()
+    inside, outside, surroundings = base[0, :, 4:, :3], base[0, :, 4:, 4:], base[0, :, :4]
+    assert (surroundings == 0.1).all() and torch.allclose(inside, torch.tensor(0.3)) and (outside == 0.2).all()
     features = frame_features(base, texels, mask, torch.full_like(rgb, 0.9))
     assert features.shape[1] == 16 + 1 + 3
     assert (features[0, 3:16, :4] == 0).all() and (features[0, 3:16, 4:] == 0.3).all()
     assert torch.equal(features[0, 16] > 0, mask[0]) and (features[0, 17:] == 0.9).all()
+
+
+def test_the_head_fades_out_towards_its_outline_and_not_towards_the_crops_edge():
+    size = 128
+    face = torch.zeros(2, size, size, dtype=torch.bool)
+    face[0, 40:, 30:90] = True  # runs out of the crop below
+    ramp = outline_ramp(face)[:, 0]
+    assert (ramp[1] == 0).all() and (ramp[0][~face[0]] == 0).all()
+    across = ramp[0, -1, 30:60]
+    assert (across.diff() >= 0).all() and float(across[0]) < 0.2 and (across[6:] == 1).all()
+    assert len(across[(across > 0) & (across < 1)]) >= 3
+
+
+def test_stairs_between_places_of_the_head_are_blended_and_nothing_else():
+    size = 16
+    face = torch.ones(1, size, size, dtype=torch.bool)
+    face[:, :, 14:] = False
+    across, down = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="xy")
+    uv = torch.stack((across, down), dim=-1)[None] / 256.0  # a texel a pixel
+    uv[:, 8:] += 0.5  # another place of the head from row 8 on
+    texels = torch.zeros(1, 16, size, size)
+    texels[:, :, 8:, :14] = 1.0
+    drawn = blended_borders(texels, uv, face)
+    assert torch.allclose(drawn[0, :, 7, :14], torch.tensor(0.25)) and torch.allclose(
+        drawn[0, :, 8, :14], torch.tensor(0.75)
+    )
+    rest = torch.ones(size, dtype=torch.bool)
+    rest[7:9] = False
+    assert torch.equal(drawn[:, :, rest], texels[:, :, rest]) and (drawn[..., 14:] == 0).all()
 
 
 def test_a_filled_mask_continues_its_surroundings_and_shows_nothing_of_what_it_hides():

@@ -12,6 +12,7 @@ from dubplate_backend.head.load import load_head
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
 from dubplate_backend.synthetic.film import film
 from dubplate_backend.synthetic.identity import invent
+from dubplate_backend.synthetic.outline import with_own_outline
 from dubplate_backend.synthetic.shot import project_landmarks
 from dubplate_backend.synthetic.tracker_error import as_tracked
 from dubplate_shared.landmarks import inter_ocular
@@ -68,3 +69,14 @@ def test_a_track_errs_as_much_as_the_tracker_was_measured_to(head, scene):
     shaken = as_tracked(still, 1)
     steps_mm = 1e3 * np.diff(shaken.translation, n=2, axis=0)[:, :2]
     assert 0.1 < float(np.sqrt((steps_mm**2).mean())) < 0.6
+
+
+def test_a_persons_jaw_lies_beside_the_heads_and_the_middle_of_the_face_does_not(head):
+    jaw, middle = [172, 397], [33, 263, 1, 61, 291, 152]  # FaceMesh: under the ears; eyes, nose, mouth, chin
+    at = head.landmarks(head.template[None])[0]
+    moved = [with_own_outline(head, seed) for seed in range(30)]
+    beside = np.array([(own.landmarks(own.template[None])[0] - at).numpy() for own in moved])  # [30, 468, 3] m
+    sides = 1e3 * beside[:, jaw, 0]
+    assert 2.0 < sides.std() < 6.0 and abs(np.corrcoef(sides.T)[0, 1]) < 0.5, "left and right by themselves"
+    assert np.abs(1e3 * beside[:, middle]).max() < 0.1
+    assert np.array_equal(with_own_outline(head, 4).template, moved[4].template)

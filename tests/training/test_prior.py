@@ -106,6 +106,16 @@ def test_the_bundles_windows_teach_the_network_and_no_texture(crops, bundle, lay
     assert np.isfinite(list(row.values())).all()
 
 
+@pytest.mark.parametrize(("share", "fewest", "most", "mean"), [(1.0, 2, 2, 2.0), (0.25, 0, 1, 0.5), (0.0, 0, 0, 0.0)])
+def test_as_many_windows_of_the_bundle_are_mixed_in_as_the_settings_say(crops, bundle, share, fewest, most, mean):
+    settings = replace(QUICK, batch=2, mixed=share)
+    draw = MixedSampler(WindowSampler([crops], settings, window=5, random=np.random.default_rng(0)), bundle).draw
+    batches = [draw().identities for _ in range(60)]
+    counts = np.array([identities.count(BUNDLED) for identities in batches])
+    assert all(identities.count(0) == 2 for identities in batches)
+    assert (counts.min(), counts.max()) == (fewest, most) and counts.mean() == pytest.approx(mean, abs=0.2)
+
+
 def test_low_rank_trains_its_factors_alone_and_makes_a_small_package(prior, small_shot, head, tmp_path, monkeypatch):
     out = tmp_path / "low.dubactor"
     info, _ = adapted(small_shot, out, head, prior=prior, settings=replace(QUICK, rank=2))

@@ -2,8 +2,9 @@
 """What is learned from few frames: "Dubbing for Everyone", tables 4 and 5, on the development clip's man.
 
 The same minutes of training for each number of frames, with the shipped prior and from scratch; of the fewest frames
-once more without the prior's own windows mixed in.  All are scored on the same held-out frames: PSNR inside the redraw
-mask before compositing, the lips on finished plates, those without and with post-processing.
+twice more, with the prior's own windows mixed in one to one, as the paper does, and without.  All are scored on the
+same held-out frames: PSNR inside the redraw mask before compositing, the lips on finished plates, those without and with
+post-processing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from dubplate_shared.shot import Shot
 
 COUNTS, QUICK_COUNTS = (100, 250, 400), (100,)
 MINUTES, QUICK_MINUTES = 5.0, 1.0
+MIXED = {"mixed": 1.0, "unmixed": 0.0}  # windows of the prior's for each of the actor's
 
 
 def few_frames(stage: Stage) -> Iterator[Figure]:
@@ -31,16 +33,19 @@ def few_frames(stage: Stage) -> Iterator[Figure]:
     for shot in tracked_man(stage):
         actors = []
         for number, count in enumerate(QUICK_COUNTS if stage.quick else COUNTS):
-            actors += [_learned(stage, shot, f"prior_{count}", count, prior)]
-            actors += [_learned(stage, shot, f"scratch_{count}", count, None)]
+            ways = {"prior": settings_from_prior(), "scratch": AdaptSettings()}
             if number == 0:
-                actors += [_learned(stage, shot, f"unmixed_{count}", count, prior, mixed=0.0)]
+                ways |= {name: replace(settings_from_prior(), mixed=share) for name, share in MIXED.items()}
+            for name, settings in ways.items():
+                start = None if name == "scratch" else prior
+                actors += [_learned(stage, shot, f"{name}_{count}", count, start, settings)]
         yield from _scored(shot, actors, stage.head)
 
 
-def _learned(stage: Stage, shot: Shot, name: str, count: int, prior: Prior | None, mixed: float = 1.0) -> Contender:
+def _learned(
+    stage: Stage, shot: Shot, name: str, count: int, prior: Prior | None, settings: AdaptSettings
+) -> Contender:
     """An actor of the shot's first `count` frames."""
-    settings = AdaptSettings() if prior is None else replace(settings_from_prior(), mixed=mixed)
     out = stage.folder / f"{name}.dubactor"
     adapt(
         [shot], out, head=stage.head, preset=DRAFT, minutes=QUICK_MINUTES if stage.quick else MINUTES, prior=prior,

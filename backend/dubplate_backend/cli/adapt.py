@@ -27,8 +27,9 @@ def command(
     ] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start without any prior.")] = False,
     mixed: Annotated[
-        float, typer.Option(min=0.0, help="Windows of the prior's own for each of the actor's; 0 halves a step's time.")
-    ] = 1.0,
+        float | None,
+        typer.Option(min=0.0, help="Windows of the prior's own for each of the actor's: 1 as the paper, 0 the fastest."),
+    ] = None,
     low_rank: Annotated[
         bool, typer.Option("--low-rank", help="Train factors beside the prior's weights: a package under 15 MB.")
     ] = False,
@@ -83,7 +84,8 @@ def command(
         raise InvalidInput("--low-rank needs a prior.", hint=f"None ships for {preset}: give one with --prior.")
     settings = AdaptSettings(frames=frames)
     if start is not None:
-        settings = replace(settings_from_prior(), frames=frames, mixed=mixed, rank=LOW_RANK if low_rank else 0)
+        settings = replace(settings_from_prior(), frames=frames, rank=LOW_RANK if low_rank else 0)
+        settings = settings if mixed is None else replace(settings, mixed=mixed)
     if minutes is None and iterations is None:
         minutes = DEFAULT_MINUTES
     with progress_bar("Adapting") as progress:

@@ -73,7 +73,6 @@ def command(
     if batch is not None:
         settings = replace(settings, batch=batch)
     where = device_of_process(device)
-    asked = " ".join(["dubplate train", *map(shlex.quote, sys.argv[2:])])
     recording = unrecorded if tensorboard is None else tensorboard_writer(tensorboard)
     with processes_of_torchrun(where) as processes, progress_bar("Training") as progress:
         train(
@@ -84,7 +83,7 @@ def command(
             work=work,
             minutes=minutes,
             iterations=iterations,
-            card=Card(licence, read_consent(consent), asked),
+            card=Card(licence, read_consent(consent), f"{processes.command} train {shlex.join(sys.argv[2:])}"),
             vgg=None if vgg is None else load_vgg(vgg),
             seed=seed,
             settings=settings,

@@ -17,6 +17,7 @@ from dubplate_backend.speech.mouth import mouth_on_head
 from dubplate_backend.synthetic.actor import Actor, cast, picture
 from dubplate_backend.synthetic.backdrop import backdrop
 from dubplate_backend.synthetic.identity import Identity
+from dubplate_backend.synthetic.outline import with_own_outline
 from dubplate_backend.synthetic.performance import Performance, perform
 from dubplate_backend.synthetic.shot import RATE, place_camera, pose_at, project_landmarks, true_track
 from dubplate_backend.synthetic.tracker_error import as_tracked
@@ -43,7 +44,8 @@ class Film:
 def film(identity: Identity, head: HeadModel, *, frames: int, crop_size: int) -> Film:
     """Film one person speaking.  crop_size: px of the crop that is wanted.  Deterministic in the identity.
 
-    The true track draws the pictures; the shot holds the track with a tracker's errors.
+    The true track draws the pictures, on a head with the person's own outline; the shot holds the track with a
+    tracker's errors.
     """
     size = round(_PLATE_OVER_CROP * crop_size)
     truth, sound = _perform(identity, head, frames, size)
@@ -79,7 +81,7 @@ class _Camera:
         who, index = self._identity, frame - self._first_frame
         if self._actor is None:
             self._actor = cast(
-                self._head,
+                with_own_outline(self._head, who.seed),
                 torch.from_numpy(who.shape),
                 seed=who.seed,
                 light=who.light,

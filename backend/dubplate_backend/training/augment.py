@@ -14,13 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dubplate_backend.renderers.neural_texture.inputs import BORDER_STEP
 from dubplate_backend.training.dataset import FACE, Frames
 from dubplate_backend.training.settings import AdaptSettings
 
 # The tracker's jitter on a still head is 0.30 mm (docs/benchmarks.md); a crop is about 250 mm wide.
 TRACK_JITTER = 0.30 / 250.0
-# Of the texture, times the crop's size in px: neighbouring pixels further apart belong to different places of the head.
-ISLAND_STEP = 4.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _shaken(frames: Frames, jitter: Tensor) -> Tensor:
     Sub-pixel and exact to first order; where the head folds or ends, a pixel keeps its own.
     """
     face, moved = frames.has(FACE), frames.uv
-    furthest = ISLAND_STEP / frames.uv.shape[1]
+    furthest = BORDER_STEP / frames.uv.shape[1]
     for axis, amount in ((2, jitter[:, 0]), (1, jitter[:, 1])):
         last = frames.uv.shape[axis] - 1
         slope = frames.uv.diff(dim=axis)  # one shorter along `axis`

@@ -104,16 +104,19 @@ class Bundle:
 
 
 class MixedSampler:
-    """Batches of an actor's windows and the bundle's, as many of these for each of those as the settings say."""
+    """Batches of an actor's windows and the bundle's, as many of these for each of those as the settings say: of half a
+    window a batch, one in every second by chance.
+    """
 
     def __init__(self, sampler: WindowSampler, bundle: Bundle) -> None:
         self._sampler, self._bundle = sampler, bundle
-        self._count = round(sampler.settings.mixed * sampler.settings.batch)
+        self._share = sampler.settings.mixed * sampler.settings.batch
 
     def draw(self) -> Batch:
         """The next batch, the bundle's windows last."""
         windows, everyone = self._sampler.windows()
-        mixed = [self._bundle.draw(self._sampler.random) for _ in range(self._count)]
+        count = int(self._share + self._sampler.random.random())
+        mixed = [self._bundle.draw(self._sampler.random) for _ in range(count)]
         return stack([*windows, *mixed], everyone)
 
 

@@ -34,6 +34,12 @@ class Processes:
         """Whether this one writes files and speaks."""
         return self.number == 0
 
+    @property
+    def command(self) -> str:
+        """What starts `dubplate` in as many."""
+        several = f"torchrun --nproc-per-node {self.count} -m dubplate_backend.cli.main"
+        return "dubplate" if self.count == 1 else several
+
     def mean(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over all processes."""
         if self.count == 1 or not tensors:

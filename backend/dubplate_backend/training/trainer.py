@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dubplate_backend.renderers.neural_texture.discriminator import Discriminator
 from dubplate_backend.renderers.neural_texture.generator import Generator
-from dubplate_backend.renderers.neural_texture.inputs import base_picture, frame_features
+from dubplate_backend.renderers.neural_texture.inputs import base_picture, blended_borders, frame_features
 from dubplate_backend.renderers.presets import Preset
 from dubplate_backend.texture.mipmaps import MipLayout
 from dubplate_backend.texture.neural_texture import NeuralTexture
@@ -293,7 +293,8 @@ def _sampled(batch: Batch, textures: Sequence[Tensor], face: Tensor, layout: Mip
     for identity, run in itertools.groupby(batch.identities):
         last = first + window * len(list(run))
         if identity != BUNDLED:
-            parts.append(sample_texture(textures[identity], batch.frames.uv[first:last], face[first:last], layout))
+            uv, shown = batch.frames.uv[first:last], face[first:last]
+            parts.append(blended_borders(sample_texture(textures[identity], uv, shown, layout), uv, shown))
         first = last
     if batch.texels is not None:
         parts.append(batch.texels)

@@ -11,10 +11,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dubplate_backend.renderers.neural_texture.geometry import Bool
 
+OUTLINE_RAMP = 0.055  # of the crop: over how much of it the head fades out towards its outline
+BORDER_STEP = 4.0  # of the texture, times the crop's size in px: neighbours further apart are different places of the head
 SMALLEST_FILL = 4  # px: the coarsest level of the fill
 FRAME_APART_S = 0.04  # the paper's 25 frames a second: what T frames span, and what they hear, is the same at any rate
 SAME_TIME_S = 1e-4  # times closer than this are one: presentation times are rounded to their clock's ticks
@@ -28,10 +31,50 @@ def to_signed(picture: Tensor) -> Tensor:
 def base_picture(rgb: Tensor, filled: Tensor, texels: Tensor, face: Tensor, mask: Tensor) -> Tensor:
     """The textured head in its surroundings: what the generator draws on.
 
+    The head fades out towards its outline: a tracked outline lies some pixels beside the true one, and a hard edge at
+    the wrong place is more for the generator to undo than a soft one (docs/decisions/0148).
     rgb, filled: [N, 3, S, S] -1..1.  texels: [N, C, S, S].  face, mask: [N, S, S] bool.  Returns [N, 3, S, S].
     """
-    inside = torch.where(face[:, None], texels[:, :3], filled)
+    inside = torch.lerp(filled, texels[:, :3], outline_ramp(face))
     return torch.where(mask[:, None], inside, rgb)
+
+
+def outline_ramp(face: Tensor) -> Tensor:
+    """How much of the head is shown: 0 off it, rising to 1 over OUTLINE_RAMP.  face: [N, S, S] bool.
+    Returns [N, 1, S, S].  The crop's own edge is no outline.
+    """
+    wide = round(OUTLINE_RAMP * face.shape[-1]) | 1  # px, odd
+    share = face[:, None].float()
+    for _ in range(2):
+        share = F.avg_pool2d(F.pad(share, (wide // 2,) * 4, mode="replicate"), wide, stride=1)
+    return (2.0 * share - 1.0).clamp(min=0.0) * face[:, None]
+
+
+def blended_borders(texels: Tensor, uv: Tensor, face: Tensor) -> Tensor:
+    """Texels with their stairs taken out where neighbouring pixels show different places of the head: lips before
+    teeth, the chin before the neck.  There each pixel is the [1, 2, 1] mean of those around it.
+
+    texels: [N, C, S, S], 0 off the head.  uv: [N, S, S, 2].  face: [N, S, S] bool.  Returns [N, C, S, S].
+    """
+    border, furthest = torch.zeros_like(face), BORDER_STEP / face.shape[-1]
+    for axis in (1, 2):
+        last = face.shape[axis] - 1
+        apart = uv.diff(dim=axis).abs().amax(dim=-1) > furthest
+        apart &= face.narrow(axis, 0, last) & face.narrow(axis, 1, last)
+        border.narrow(axis, 0, last).logical_or_(apart)
+        border.narrow(axis, 1, last).logical_or_(apart)
+    frame, row, column = border.nonzero(as_tuple=True)  # [P] each
+    around = torch.arange(-1, 2, device=uv.device)
+    rows = (row[:, None, None] + around[:, None]).clamp(0, face.shape[1] - 1)  # [P, 3, 1]
+    columns = (column[:, None, None] + around).clamp(0, face.shape[2] - 1)  # [P, 1, 3]
+    binomial = torch.tensor([1.0, 2.0, 1.0], device=uv.device)
+    shares = torch.outer(binomial, binomial) * face[frame[:, None, None], rows, columns]  # [P, 3, 3]
+    shares = (shares / shares.sum(dim=(1, 2), keepdim=True)).flatten(1)
+    pixels = texels.permute(0, 2, 3, 1).flatten(0, 2)  # [N * S * S, C], a view of what sampling gives
+    places = ((frame[:, None, None] * face.shape[1] + rows) * face.shape[2] + columns).flatten(1)  # [P, 9]
+    mean = F.embedding_bag(places, pixels, per_sample_weights=shares, mode="sum")
+    blended = pixels.index_copy(0, places[:, 4], mean)
+    return blended.unflatten(0, face.shape).permute(0, 3, 1, 2)
 
 
 def frame_features(base: Tensor, texels: Tensor, mask: Tensor, reference: Tensor) -> Tensor:

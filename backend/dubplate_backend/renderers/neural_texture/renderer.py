@@ -31,6 +31,7 @@ from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry, HeadView, grow, matte, median_expression
 from dubplate_backend.renderers.neural_texture.inputs import (
     base_picture,
+    blended_borders,
     fill_mask,
     frame_features,
     to_signed,
@@ -52,7 +53,7 @@ from dubplate_shared.shot import Shot
 from dubplate_shared.take import Take
 
 NAME = "neural_texture"
-VERSION = 2  # raised when the same weights would draw other bits
+VERSION = 3  # raised when the same weights would draw other bits
 PREPARING_THREADS = 1  # one frame's geometry is too small to share among threads
 FEATHER = 0.06  # of the crop: how far the matte ramps inside its support
 DRAWN_MARGIN = 0.03  # of the crop: soft skin beside the filmed or drawn mouth region that is redrawn with it
@@ -259,7 +260,8 @@ class NeuralTextureRenderer:
             eyes=None if take.eyes is None else take.eyes[index],
         )
         face, inside = torch.from_numpy(view.face)[None], torch.from_numpy(mask)[None]
-        texels = sample_levels(self._levels, torch.from_numpy(view.uv)[None], face, self._layout)
+        uv = torch.from_numpy(view.uv)[None]
+        texels = blended_borders(sample_levels(self._levels, uv, face, self._layout), uv, face)
         base = base_picture(_planes(rgb), _planes(fill_mask(rgb, mask)), texels, face, inside)
         features = frame_features(base, texels, inside, _planes(crops[int(plan.references[index])]))
         drawn = grow(was.regions["redraw"] | view.regions["redraw"], round(DRAWN_MARGIN * size))
