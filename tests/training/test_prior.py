@@ -106,6 +106,23 @@ def test_the_bundles_windows_teach_the_network_and_no_texture(crops, bundle, lay
     assert np.isfinite(list(row.values())).all()
 
 
+def test_the_first_steps_from_a_prior_are_short(prior, crops, layout):
+    """Adam's first step is as long as its rate whatever it meets: at full length it undoes what the prior has learned."""
+
+    def moved(settings) -> float:
+        trainer = Trainer(
+            TINY, settings, seed=0, colours=[torch.zeros(3, 64, 64)], layout=layout, start=prior.weights(TINY)
+        )
+        before = [parameter.detach().clone() for parameter in trainer.generator.parameters()]
+        trainer.step(WindowSampler([crops], settings, window=5, random=trainer.random).draw(), share=0.0)
+        return max(
+            float((now.detach() - was).abs().max())
+            for now, was in zip(trainer.generator.parameters(), before, strict=True)
+        )
+
+    assert QUICK.warm_up > 0 and moved(QUICK) < 0.1 * moved(replace(QUICK, warm_up=0))
+
+
 @pytest.mark.parametrize(("share", "fewest", "most", "mean"), [(1.0, 2, 2, 2.0), (0.25, 0, 1, 0.5), (0.0, 0, 0, 0.0)])
 def test_as_many_windows_of_the_bundle_are_mixed_in_as_the_settings_say(crops, bundle, share, fewest, most, mean):
     settings = replace(QUICK, batch=2, mixed=share)

@@ -217,10 +217,11 @@ class Trainer:
         return loss
 
     def _set_rates(self, share: float) -> None:
-        """Cosine from the full rates to `final_rate` of them."""
+        """Cosine from the full rates to `final_rate` of them, after the warm-up."""
         settings = self.settings
         cosine = 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
         factor = settings.final_rate + (1.0 - settings.final_rate) * cosine
+        factor *= min((self.iteration + 1) / (settings.warm_up + 1), 1.0)
         self.drawing.param_groups[0]["lr"] = settings.network_rate * factor
         self.judging.param_groups[0]["lr"] = settings.discriminator_rate * factor
         for painting in self.painting:
