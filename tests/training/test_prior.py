@@ -68,8 +68,9 @@ def test_adapting_starts_from_the_priors_weights_and_says_so(prior, small_shot, 
     assert scratch.prior is None and "From scratch" in said
 
 
-def test_half_of_each_batch_is_the_priors_own(crops, bundle):
-    sampler = WindowSampler([crops], QUICK, window=5, random=np.random.default_rng(0))
+def test_mixed_one_to_one_half_of_each_batch_is_the_priors_own(crops, bundle):
+    settings = replace(QUICK, mixed=1.0)
+    sampler = WindowSampler([crops], settings, window=5, random=np.random.default_rng(0))
     batch = MixedSampler(sampler, bundle).draw()
     assert batch.identities == (0,) * QUICK.batch + (BUNDLED,) * QUICK.batch and batch.everyone == (0,)
     assert len(batch.texels) == QUICK.batch * TINY.window
@@ -107,7 +108,7 @@ def test_the_bundles_windows_teach_the_network_and_no_texture(crops, bundle, lay
 
 
 def test_the_first_steps_from_a_prior_are_short(prior, crops, layout):
-    """Adam's first step is as long as its rate whatever it meets: at full length it undoes what the prior has learned."""
+    """Adam's first step is as long as its rate whatever it meets: at full length it undoes what the prior knows."""
 
     def moved(settings) -> float:
         trainer = Trainer(

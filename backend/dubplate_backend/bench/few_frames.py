@@ -3,8 +3,8 @@
 
 The same minutes of training for each number of frames, with the shipped prior and from scratch; of the fewest frames
 twice more, with the prior's own windows mixed in one to one, as the paper does, and without.  All are scored on the
-same held-out frames: PSNR inside the redraw mask before compositing, the lips on finished plates, those without and with
-post-processing.
+same held-out frames: PSNR inside the redraw mask before compositing, the lips on finished plates, those without and
+with post-processing.
 """
 
 from collections.abc import Iterator, Sequence

@@ -120,9 +120,7 @@ class _Point:
     over_textured_head: float
 
 
-def _curve(
-    crops: ShotCrops, settings: AdaptSettings, start: Prior | None, stage: Stage, limit: int
-) -> list[_Point]:
+def _curve(crops: ShotCrops, settings: AdaptSettings, start: Prior | None, stage: Stage, limit: int) -> list[_Point]:
     """Until the highest level over both baselines is reached, or the limit."""
     trainer = Trainer(
         DRAFT,

@@ -28,7 +28,9 @@ def command(
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start without any prior.")] = False,
     mixed: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Windows of the prior's own for each of the actor's: 1 as the paper, 0 the fastest."),
+        typer.Option(
+            min=0.0, help="Windows of the prior's own for each of the actor's: 1 as the paper, 0 the fastest."
+        ),
     ] = None,
     low_rank: Annotated[
         bool, typer.Option("--low-rank", help="Train factors beside the prior's weights: a package under 15 MB.")

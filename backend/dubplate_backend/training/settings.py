@@ -14,7 +14,7 @@ class AdaptSettings:
 
     batch: int = 2  # windows of T frames; paper 4
     network_rate: float = 2e-3  # paper 1e-4, from a prior and for an hour on a GPU
-    texture_rate: float = 1e-1  # systems 1.1.6: ten times the network's
+    texture_rate: float = 3e-2  # systems 1.1.6: ten times the network's
     discriminator_rate: float = 1e-3
     warm_up: int = 0  # steps over which the rates rise: Adam's first steps are as long as its rate, whatever they meet
     final_rate: float = 0.01  # of the rates above, reached by a cosine at the end
@@ -58,7 +58,7 @@ LOW_RANK = 8  # of the factors where low rank is asked for: a tenth of draft's w
 
 def settings_from_prior() -> AdaptSettings:
     """What differs where there is a prior to adapt (docs/decisions/0138)."""
-    return AdaptSettings(network_rate=4e-3, warm_up=30)
+    return AdaptSettings(network_rate=4e-3, texture_rate=1e-1, warm_up=30)
 
 
 @dataclass(frozen=True)

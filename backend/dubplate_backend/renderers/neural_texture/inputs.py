@@ -17,7 +17,9 @@ from torch import Tensor
 from dubplate_backend.renderers.neural_texture.geometry import Bool
 
 OUTLINE_RAMP = 0.055  # of the crop: over how much of it the head fades out towards its outline
-BORDER_STEP = 4.0  # of the texture, times the crop's size in px: neighbours further apart are different places of the head
+BORDER_STEP = (
+    4.0  # of the texture, times the crop's size in px: neighbours further apart are different places of the head
+)
 SMALLEST_FILL = 4  # px: the coarsest level of the fill
 FRAME_APART_S = 0.04  # the paper's 25 frames a second: what T frames span, and what they hear, is the same at any rate
 SAME_TIME_S = 1e-4  # times closer than this are one: presentation times are rounded to their clock's ticks
