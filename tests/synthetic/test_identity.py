@@ -10,6 +10,7 @@ import pytest
 
 from dubplate_backend.head.load import load_head
 from dubplate_backend.renderers.neural_texture.crops import crop_picture
+from dubplate_backend.synthetic import film as film_module
 from dubplate_backend.synthetic.film import film
 from dubplate_backend.synthetic.identity import invent
 from dubplate_backend.synthetic.outline import with_own_outline
@@ -69,6 +70,14 @@ def test_a_track_errs_as_much_as_the_tracker_was_measured_to(head, scene):
     shaken = as_tracked(still, 1)
     steps_mm = 1e3 * np.diff(shaken.translation, n=2, axis=0)[:, :2]
     assert 0.1 < float(np.sqrt((steps_mm**2).mean())) < 0.6
+
+
+def test_a_person_is_filmed_with_an_own_outline(head, scene, monkeypatch):
+    frame = scene.shot.info.first_frame + 5
+    monkeypatch.setattr(film_module, "with_own_outline", lambda head, seed: head)
+    plain = film(invent(3), head, frames=12, crop_size=64)
+    assert not np.array_equal(plain.plates(frame), scene.plates(frame))
+    assert np.array_equal(plain.shot.track.shape, scene.shot.track.shape)
 
 
 def test_a_persons_jaw_lies_beside_the_heads_and_the_middle_of_the_face_does_not(head):

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from dubplate_backend.plates.source import ShotPlates
+from dubplate_backend.renderers.neural_texture.generator import Generator
 from dubplate_backend.renderers.neural_texture.geometry import HeadGeometry
+from dubplate_backend.renderers.neural_texture.inputs import blended_borders, outline_ramp
+from dubplate_backend.renderers.neural_texture.renderer import NeuralTextureRenderer
 from dubplate_backend.texture.islands import island_mask
+from dubplate_backend.texture.neural_texture import NeuralTexture
+from dubplate_backend.texture.sampling import sample_texture
 from dubplate_backend.training.dataset import (
     FACE,
     LIPS,
@@ -21,6 +27,7 @@ from dubplate_backend.training.dataset import (
     crops_key,
 )
 from dubplate_backend.training.sampler import WindowSampler, ordered_batches
+from dubplate_backend.training.trainer import prepare
 from dubplate_backend.training.unproject import outline_trust, unproject
 from dubplate_shared.errors import Cancelled, InvalidInput
 from dubplate_shared.progress import never
@@ -192,3 +199,30 @@ def test_what_shows_beside_the_head_hardly_colours_it(head):
     assert covered.any() and (texture[:, :, 30:32][:, covered] > 0.1).all(), "half wall and half skin would be -0.25"
     trust = outline_trust(narrow.numpy())
     assert trust[32, 31] < 0.5 and trust[32, 0] == 1 and trust[32, 20] == 1, "the crop's edge is no outline"
+
+
+def test_rendering_draws_on_the_picture_that_training_drew_on(crops, small_shot, head, layout):
+    """Whose borders are blended and whose outline is soft."""
+    texture = NeuralTexture(TINY.texture_channels, TINY.texture_size, torch.Generator().manual_seed(1)).texels.detach()
+    index = int(crops.train[3])
+    learned_on = next(ordered_batches(crops, np.array([index]), TINY.window, 1))
+    prepared = prepare(learned_on, [texture], layout, TINY.window)
+    renderer = NeuralTextureRenderer(TINY, texture, Generator(TINY).eval(), head)
+    asked = [small_shot.info.first_frame + index]
+    (batch,) = renderer.batches(small_shot, small_shot.tracked_take(), asked, ShotPlates(small_shot).net, never)
+    centre = TINY.window // 2
+    off = (batch.frames[index].base - prepared.base[0, centre]).abs()
+    assert off.mean() < 2e-3, "texture coordinates of training are kept in 16 bits"
+
+    frames = learned_on.frames
+    uv, face, mask = frames.uv, frames.has(FACE), frames.has(MASK)
+    stepped = sample_texture(texture, uv, face, layout)
+    blended = blended_borders(stepped, uv, face)
+    assert (blended != stepped).any() and torch.equal(prepared.texels, blended)
+    hard = torch.where((face & mask)[:, None], blended[:, :3], frames.filled)
+    soft = prepared.base.flatten(0, 1)
+    rim = (outline_ramp(face)[:, 0] < 0.5) & face & mask
+    assert (
+        rim.any()
+        and (soft - frames.filled).abs().mean(1)[rim].mean() < (hard - frames.filled).abs().mean(1)[rim].mean()
+    )

@@ -21,6 +21,7 @@ from dubplate_backend.renderers.neural_texture.threads import fixed_threads
 from dubplate_backend.training.bundle import load_bundle
 from dubplate_backend.training.identities import synthetic_crops
 from dubplate_backend.training.plots import read_losses
+from dubplate_backend.training.processes import Processes
 from dubplate_backend.training.sampler import WindowSampler
 from dubplate_backend.training.settings import PriorSettings
 from dubplate_backend.training.tensorboard import tensorboard
@@ -232,6 +233,7 @@ def test_two_processes_learn_what_one_learns(people, head, tmp_path):
     done = subprocess.run([*launch, run, together], env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     assert load_prior(together).card["processes"] == 2
+    assert Processes(1, 2).command.startswith("torchrun --nproc-per-node 2 ") and Processes().command == "dubplate"
     one, two = (read_losses(path / "losses.csv") for path in (alone, together))
     for name in ("pixel", "texture", "laplacian", "ssim"):
         assert len(one[name]) == STEPS

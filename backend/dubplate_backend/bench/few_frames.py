@@ -2,9 +2,9 @@
 """What is learned from few frames: "Dubbing for Everyone", tables 4 and 5, on the development clip's man.
 
 The same minutes of training for each number of frames, with the shipped prior and from scratch; of the fewest frames
-twice more, with the prior's own windows mixed in one to one, as the paper does, and without.  All are scored on the
-same held-out frames: PSNR inside the redraw mask before compositing, the lips on finished plates, those without and
-with post-processing.
+once more with the prior's own windows mixed in one to one, as the paper does.  All are scored on the same held-out
+frames: PSNR inside the redraw mask before compositing, the lips on finished plates, those without and with
+post-processing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,6 @@ from dubplate_shared.shot import Shot
 
 COUNTS, QUICK_COUNTS = (100, 250, 400), (100,)
 MINUTES, QUICK_MINUTES = 5.0, 1.0
-MIXED = {"mixed": 1.0, "unmixed": 0.0}  # windows of the prior's for each of the actor's
 
 
 def few_frames(stage: Stage) -> Iterator[Figure]:
@@ -35,7 +34,7 @@ def few_frames(stage: Stage) -> Iterator[Figure]:
         for number, count in enumerate(QUICK_COUNTS if stage.quick else COUNTS):
             ways = {"prior": settings_from_prior(), "scratch": AdaptSettings()}
             if number == 0:
-                ways |= {name: replace(settings_from_prior(), mixed=share) for name, share in MIXED.items()}
+                ways["mixed"] = replace(settings_from_prior(), mixed=1.0)
             for name, settings in ways.items():
                 start = None if name == "scratch" else prior
                 actors += [_learned(stage, shot, f"{name}_{count}", count, start, settings)]

@@ -45,7 +45,9 @@ def prior(stage: Stage) -> Iterator[Figure]:
     """
     limit = QUICK_LIMIT if stage.quick else LIMIT
     for part, people in stage.parts("prior", PARTS):
-        yield from _table(part, people(stage), stage, limit)
+        known = list(people(stage))
+        for rates, settings in RATES.items():
+            yield from _table(f"prior.{part}.{rates}", known, settings, stage, limit)
 
 
 def invented(stage: Stage) -> Iterator[ShotCrops]:
@@ -81,33 +83,33 @@ RATES: dict[str, dict[str, AdaptSettings]] = {
 PARTS = {"invented": invented, "man": man}
 
 
-def _table(part: str, people: Iterable[ShotCrops], stage: Stage, limit: int) -> Iterator[Figure]:
-    counts: dict[tuple[str, str, float], dict[str, list[int | None]]] = {
-        (rates, baseline, level): {start: [] for start in STARTS}
-        for rates in RATES for baseline in BASELINES for level in LEVELS_DB
-    }  # fmt: skip
+def _table(
+    part: str, people: Iterable[ShotCrops], settings: dict[str, AdaptSettings], stage: Stage, limit: int
+) -> Iterator[Figure]:
+    """settings: of each of STARTS."""
+    needed: dict[tuple[str, float], dict[str, list[int | None]]] = {
+        (baseline, level): {start: [] for start in STARTS} for baseline in BASELINES for level in LEVELS_DB
+    }
     for crops in people:
-        for rates, settings in RATES.items():
-            for start in STARTS:
-                curve = _curve(crops, settings[start], stage.prior if start == "prior" else None, stage, limit)
-                for (of, baseline, level), count in counts.items():
-                    if of == rates:
-                        reached = (point.iteration for point in curve if getattr(point, baseline) >= level)
-                        count[start].append(next(reached, None))
-                best = max(curve, key=lambda point: point.over_mean_crop)
-                name = f"prior.{crops.shot.info.name}.{rates}.{start}.best"
-                yield Figure(name, best.over_mean_crop, "dB", best.iteration, "iterations")
-    for (rates, baseline, level), count in counts.items():
-        if not count["prior"]:
+        for start, prior in (("prior", stage.prior), ("scratch", None)):
+            curve = _curve(crops, settings[start], prior, stage, limit)
+            for (baseline, level), counts in needed.items():
+                reached = (point.iteration for point in curve if getattr(point, baseline) >= level)
+                counts[start].append(next(reached, None))
+            best = max(curve, key=lambda point: point.over_mean_crop)
+            name = f"{part}.{crops.shot.info.name}.{start}.best"
+            yield Figure(name, best.over_mean_crop, "dB", best.iteration, "iterations")
+    for (baseline, level), counts in needed.items():
+        if not counts["prior"]:
             continue  # nobody to measure on
-        means = {start: sum(reached or limit for reached in each) / len(each) for start, each in count.items()}
-        missed = " and ".join(f"{start} {each.count(None)}" for start, each in count.items() if None in each)
+        means = {start: sum(count or limit for count in each) / len(each) for start, each in counts.items()}
+        missed = " and ".join(f"{start} {each.count(None)}" for start, each in counts.items() if None in each)
         after = "times as many from scratch" + (
-            f" (not within {limit}: {missed} of {len(count['prior'])})" if missed else ""
+            f" (not within {limit}: {missed} of {len(counts['prior'])})" if missed else ""
         )
         yield Figure(
-            f"prior.{part}.{rates}.{baseline}.plus_{level:g}_dB", means["prior"], "iterations",
-            means["scratch"] / means["prior"], after,
+            f"{part}.{baseline}.plus_{level:g}_dB", means["prior"], "iterations", means["scratch"] / means["prior"],
+            after,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dubplate_backend.renderers.neural_texture.inputs import BORDER_STEP
+from dubplate_backend.renderers.neural_texture.inputs import slopes
 from dubplate_backend.training.dataset import FACE, Frames
 from dubplate_backend.training.settings import AdaptSettings
 
@@ -77,11 +77,8 @@ def _shaken(frames: Frames, jitter: Tensor) -> Tensor:
     Sub-pixel and exact to first order; where the head folds or ends, a pixel keeps its own.
     """
     face, moved = frames.has(FACE), frames.uv
-    furthest = BORDER_STEP / frames.uv.shape[1]
     for axis, amount in ((2, jitter[:, 0]), (1, jitter[:, 1])):
-        last = frames.uv.shape[axis] - 1
-        slope = frames.uv.diff(dim=axis)  # one shorter along `axis`
-        steady = face.narrow(axis, 0, last) & face.narrow(axis, 1, last) & (slope.abs().amax(dim=-1) < furthest)
-        step = slope * steady[..., None] * amount.view(-1, 1, 1, 1)
+        slope, _, together = slopes(frames.uv, face, axis)
+        step = slope * together[..., None] * amount.view(-1, 1, 1, 1)
         moved = moved - F.pad(step, (0, 0, 0, 1) if axis == 2 else (0, 0, 0, 0, 0, 1))
     return moved.clamp(0.0, 1.0)

@@ -52,17 +52,28 @@ def outline_ramp(face: Tensor) -> Tensor:
     return (2.0 * share - 1.0).clamp(min=0.0) * face[:, None]
 
 
+def slopes(uv: Tensor, face: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+    """From each pixel to the next along `axis` (1 down, 2 across), one fewer than there are pixels.
+
+    uv: [N, S, S, 2].  face: [N, S, S] bool.  Returns how uv changes [.., 2], whether the head covers both, and whether
+    they show places side by side on it.
+    """
+    last = face.shape[axis] - 1
+    slope = uv.diff(dim=axis)
+    both = face.narrow(axis, 0, last) & face.narrow(axis, 1, last)
+    return slope, both, both & (slope.abs().amax(dim=-1) < BORDER_STEP / face.shape[-1])
+
+
 def blended_borders(texels: Tensor, uv: Tensor, face: Tensor) -> Tensor:
     """Texels with their stairs taken out where neighbouring pixels show different places of the head: lips before
     teeth, the chin before the neck.  There each pixel is the [1, 2, 1] mean of those around it.
 
     texels: [N, C, S, S], 0 off the head.  uv: [N, S, S, 2].  face: [N, S, S] bool.  Returns [N, C, S, S].
     """
-    border, furthest = torch.zeros_like(face), BORDER_STEP / face.shape[-1]
+    border = torch.zeros_like(face)
     for axis in (1, 2):
-        last = face.shape[axis] - 1
-        apart = uv.diff(dim=axis).abs().amax(dim=-1) > furthest
-        apart &= face.narrow(axis, 0, last) & face.narrow(axis, 1, last)
+        _, both, together = slopes(uv, face, axis)
+        apart, last = both & ~together, both.shape[axis]
         border.narrow(axis, 0, last).logical_or_(apart)
         border.narrow(axis, 1, last).logical_or_(apart)
     frame, row, column = border.nonzero(as_tuple=True)  # [P] each
