@@ -219,6 +219,12 @@ def test_rendering_draws_on_the_picture_that_training_drew_on(crops, small_shot,
     stepped = sample_texture(texture, uv, face, layout)
     blended = blended_borders(stepped, uv, face)
     assert (blended != stepped).any() and torch.equal(prepared.texels, blended)
+    border = (blended != stepped).any(dim=1)[centre] & mask[centre]
+    rendered, learned, raw = (
+        texels[3:, border]
+        for texels in (batch.frames[index].features[: TINY.texture_channels], blended[centre], stepped[centre])
+    )
+    assert border.any() and (rendered - learned).abs().mean() < 0.2 * (raw - learned).abs().mean()
     hard = torch.where((face & mask)[:, None], blended[:, :3], frames.filled)
     soft = prepared.base.flatten(0, 1)
     rim = (outline_ramp(face)[:, 0] < 0.5) & face & mask
