@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,14 @@ def test_the_frames_that_adapt_holds_out_are_scored(shot, actor):
         held_out_frames(shot, [info], [1001 + NO_FACE])
     with pytest.raises(InvalidInput, match="0 left to compare with"):
         held_out_frames(shot, [info], range(1001, 1001 + FRAMES))
+
+
+def test_baselines_have_no_more_frames_than_actors_of_few(shot, actor):
+    learned = replace(ActorInfo.load(actor), shots=({"name": shot.info.name},))
+    few, fewer = (replace(learned, settings={"frames": frames}) for frames in ("1002-1005", "1004-1006"))
+    assert held_out_frames(shot, [few, fewer], None).train == (1, 2, 3, 4, 5)
+    everything = held_out_frames(shot, [learned], None).train
+    assert held_out_frames(shot, [few, learned], None).train == everything and len(everything) > 5
 
 
 def test_a_dry_run_says_what_would_be_scored_and_writes_nothing(shot, actor, tmp_path):

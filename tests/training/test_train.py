@@ -126,6 +126,20 @@ def test_every_person_has_a_texture_and_only_those_shown_learn(crops, layout):
     assert changed == set(batch.identities) == set(batch.everyone)
 
 
+def test_what_is_drawn_on_moves_by_its_own_share_of_the_rate(crops, layout):
+    moved = {}
+    for share in (1.0, 0.25):
+        settings = replace(SETTINGS, batch=1, texture_life=0, colour_rate=share, warm_up=0)
+        trainer = Trainer(TINY, settings, seed=0, colours=[torch.zeros(3, 64, 64)], layout=layout)
+        sampler = WindowSampler([crops], settings, window=5, random=trainer.random)
+        before = trainer.textures[0].texels.detach().clone()
+        trainer.step(sampler.draw(), share=0.0)
+        moved[share] = trainer.textures[0].texels.detach() - before
+    assert moved[1.0][:3].abs().max() > 0
+    torch.testing.assert_close(moved[0.25][:3], 0.25 * moved[1.0][:3], atol=1e-6, rtol=1e-4)
+    assert torch.equal(moved[0.25][3:], moved[1.0][3:]), "the other channels learn as fast as told"
+
+
 def test_people_are_drawn_alike_however_long_their_footage_is(crops):
     long, short = crops, replace(crops, train=crops.train[:2])
     sampler = WindowSampler(

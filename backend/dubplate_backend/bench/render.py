@@ -15,7 +15,7 @@ import torch
 
 from dubplate_backend.bench.figure import Figure, least_seconds
 from dubplate_backend.bench.limits import flops_of, matmul_flops_per_second
-from dubplate_backend.bench.stage import Stage
+from dubplate_backend.bench.stage import SHOT_SIZE, Stage
 from dubplate_backend.bench.stylegan2 import PlainGenerator
 from dubplate_backend.bench.wide_shot import wide_shot
 from dubplate_backend.compositing.background import load_segmenter
@@ -29,12 +29,14 @@ from dubplate_backend.renderers.neural_texture.renderer import NeuralTextureRend
 from dubplate_backend.renderers.neural_texture.threads import fixed_threads
 from dubplate_backend.renderers.presets import PRESETS, Preset, preset
 from dubplate_backend.rendering import render_shot
+from dubplate_backend.synthetic.shot import make_synthetic_shot
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.progress import never
 from dubplate_shared.shot import Shot
 
-FRAMES = {"draft": 20, "standard": 12, "hero": 6}  # rendered in one go
+FRAMES = {"draft": 60, "standard": 12, "hero": 6}  # rendered in one go
 QUICK_FRAMES = {"draft": 12}  # --quick: of the other presets the network alone
+LONG_S, SHORT_S = 2.8, 1.2  # of the shot
 _MIDDLE = 8  # the shot's frame from which on is rendered
 
 Made = TypeVar("Made")
@@ -43,7 +45,11 @@ Made = TypeVar("Made")
 def render(stage: Stage) -> Iterator[Figure]:
     """Milliseconds a frame and frames a second, of every preset or of the one asked for. Raises InvalidInput."""
     presets = PRESETS if stage.only is None else (preset(stage.only),)
-    shot = wide_shot(stage.shot, stage.folder / "wide.dubshot")
+    filmed = make_synthetic_shot(
+        stage.folder / "filmed.dubshot", seconds=SHORT_S if stage.quick else LONG_S, size=SHOT_SIZE, seed=1,
+        head=stage.head,
+    )  # fmt: skip
+    shot = wide_shot(filmed, stage.folder / "wide.dubshot")
     for size in presets:
         yield from _network(size, rounds=1 if stage.quick else 2)
         count = (QUICK_FRAMES if stage.quick else FRAMES).get(size.name)

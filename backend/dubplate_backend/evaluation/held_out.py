@@ -15,6 +15,7 @@ from dubplate_backend.training.metrics import nearest_lips
 from dubplate_backend.training.settings import AdaptSettings
 from dubplate_shared.actor import ActorInfo
 from dubplate_shared.errors import InvalidInput
+from dubplate_shared.frames import parse_frames
 from dubplate_shared.progress import Progress, ProgressCallback, Stop, check
 from dubplate_shared.shot import Shot
 
@@ -36,6 +37,7 @@ class HeldOutFrames:
 def held_out_frames(shot: Shot, actors: Sequence[ActorInfo], frames: Sequence[int] | None) -> HeldOutFrames:
     """The last share of the frames with a face, as `adapt` keeps it from training; or the frames asked for.
 
+    Where every actor that learned from the shot learned from a few frames of it, the baselines have no more than those.
     frames: numbers, None for the usual ones.  Raises InvalidInput where nothing is left to score or to learn from.
     """
     usable = np.flatnonzero(shot.track.confidence > 0)
@@ -44,9 +46,7 @@ def held_out_frames(shot: Shot, actors: Sequence[ActorInfo], frames: Sequence[in
             f"Shot {shot.info.name} has {len(usable)} frames with a face; at least {LEAST_FRAMES} are needed.",
             hint="Evaluate on a longer shot.",
         )
-    learned_by = tuple(
-        actor.name for actor in actors if any(each.get("name") == shot.info.name for each in actor.shots)
-    )
+    learned = [actor for actor in actors if any(each.get("name") == shot.info.name for each in actor.shots)]
     if frames is None:
         shares = [float(actor.settings.get("held_out", AdaptSettings().held_out)) for actor in actors]
         cut = len(usable) - max(1, round(min(shares) * len(usable)))
@@ -54,12 +54,15 @@ def held_out_frames(shot: Shot, actors: Sequence[ActorInfo], frames: Sequence[in
     else:
         asked = np.array(shot.indices(frames), int)
         scored, train = np.intersect1d(usable, asked), np.setdiff1d(usable, asked)
+    few = [parse_frames(str(only)) if (only := actor.settings.get("frames")) else () for actor in learned]
+    if few and all(few):
+        train = np.intersect1d(train, np.unique(np.concatenate(few)) - shot.info.first_frame)
     if not len(scored) or not len(train):
         raise InvalidInput(
             f"Of shot {shot.info.name}, {len(scored)} frames would be scored and {len(train)} left to compare with.",
             hint="Name fewer frames, or frames on which a face was tracked.",
         )
-    return HeldOutFrames(tuple(scored.tolist()), tuple(train.tolist()), learned_by)
+    return HeldOutFrames(tuple(scored.tolist()), tuple(train.tolist()), tuple(actor.name for actor in learned))
 
 
 @dataclass(frozen=True)

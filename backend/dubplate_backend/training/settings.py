@@ -15,6 +15,7 @@ class AdaptSettings:
     batch: int = 2  # windows of T frames; paper 4
     network_rate: float = 2e-3  # paper 1e-4, from a prior and for an hour on a GPU
     texture_rate: float = 3e-2  # systems 1.1.6: ten times the network's; more of it is quicker (0138)
+    colour_rate: float = 0.1  # of the textures' rate, for their first three channels (0149); paper: 1
     discriminator_rate: float = 1e-3
     warm_up: int = 0  # steps over which the rates rise: Adam's first steps are as long as its rate, whatever they meet
     final_rate: float = 0.01  # of the rates above, reached by a cosine at the end
@@ -68,6 +69,7 @@ class PriorSettings(AdaptSettings):
     batch: int = 4  # windows, as the paper
     network_rate: float = 2e-3  # paper 1e-4, for a week
     texture_rate: float = 2e-2
+    colour_rate: float = 1.0
     final_rate: float = 0.05
     ema: float = 0.995
     held_out: float = 0.1

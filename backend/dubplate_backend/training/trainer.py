@@ -157,7 +157,17 @@ class Trainer:
             nn.utils.clip_grad_norm_(self._learning, self.settings.gradient_limit)
         self.drawing.step()
         for identity in everyone:
-            self.painting[identity].step()
+            self._paint(identity)
+
+    @torch.no_grad()
+    def _paint(self, identity: int) -> None:
+        """Step a texture, its colours by a share of the step: what is drawn on has to stay smooth where it is seldom
+        seen (docs/decisions/0149).
+        """
+        colours = self.textures[identity].texels[:3]
+        before = colours.clone()
+        self.painting[identity].step()
+        colours.lerp_(before, 1.0 - self.settings.colour_rate)
 
     def _texture_loss(self, prepared: Prepared, batch: Batch) -> Tensor:
         """Of the windows whose texture is trained here."""
