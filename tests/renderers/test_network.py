@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from threadpoolctl import ThreadpoolController
 
 from dubplate_backend.renderers.neural_texture.audio_encoder import AudioEncoder
 from dubplate_backend.renderers.neural_texture.discriminator import Discriminator, minibatch_deviation
@@ -21,6 +22,7 @@ from dubplate_backend.renderers.neural_texture.inputs import (
     window_indices,
 )
 from dubplate_backend.renderers.neural_texture.layers import Blur, ModulatedConv, blur_kernel, upsample
+from dubplate_backend.renderers.neural_texture.threads import _one_blas_thread, fixed_threads
 from dubplate_backend.renderers.presets import DRAFT, HERO, STANDARD, Preset, preset
 from dubplate_shared.errors import InvalidInput
 from small_shot import TINY
@@ -215,3 +217,13 @@ def test_the_matte_is_zero_outside_and_rises_inside():
     row = alpha[20, 5:15]
     assert (np.diff(row) >= 0).all() and 0 < row[1] < 1
     assert alpha[20, 39] < 0.1, "a region cut by the crop's edge fades there"
+
+
+def test_a_pass_keeps_blas_to_one_thread():
+    libraries = ThreadpoolController().select(internal_api="openblas").lib_controllers
+    assert libraries, "numpy brings its own"
+    _one_blas_thread.cache_clear()
+    for library in libraries:
+        library.set_num_threads(2)
+    with fixed_threads(1):
+        assert {library.get_num_threads() for library in libraries} == {1}

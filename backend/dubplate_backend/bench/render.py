@@ -34,9 +34,9 @@ from dubplate_shared.actor import ActorInfo
 from dubplate_shared.progress import never
 from dubplate_shared.shot import Shot
 
-FRAMES = {"draft": 60, "standard": 12, "hero": 6}  # rendered in one go
+FRAMES = {"draft": 40, "standard": 12, "hero": 6}  # rendered in one go
 QUICK_FRAMES = {"draft": 12}  # --quick: of the other presets the network alone
-LONG_S, SHORT_S = 2.8, 1.2  # of the shot
+LONG_S, SHORT_S = 2.0, 1.2  # of the shot
 _MIDDLE = 8  # the shot's frame from which on is rendered
 
 Made = TypeVar("Made")

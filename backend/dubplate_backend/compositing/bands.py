@@ -19,7 +19,13 @@ FLAT_SHARE = 0.25  # of the patches: the flatter ones are measured, cheeks and f
 TEXTURED = 3.0  # times the median energy: more than noise alone gives a patch
 FEWEST_PATCHES = 12  # fewer say nothing
 SLOPE_PX = 4.0  # sigma under which slopes are taken
+NARROW_PX = 2.0  # sigma: wider blurs are made on a smaller picture, on which they are still as wide as this
 LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)  # ITU-R BT.709
+
+
+def luma(picture: np.ndarray) -> np.ndarray:
+    """[h, w] of a float32 picture [h, w, 3].  Pixel by pixel: a BLAS product would keep a second core spinning."""
+    return cv2.transform(picture, LUMA[None])
 
 
 def split(picture: np.ndarray, sigmas: Sequence[float]) -> list[np.ndarray]:
@@ -28,10 +34,27 @@ def split(picture: np.ndarray, sigmas: Sequence[float]) -> list[np.ndarray]:
     """
     found, finer = [], picture
     for sigma in sigmas:
-        coarser = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        coarser = blurred(picture, sigma)
         found.append(finer - coarser)
         finer = coarser
     return found
+
+
+def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur.  picture: [h, w] or [h, w, C] float.  sigma: px.
+
+    A wide one leaves nothing that a smaller picture would not hold, and costs far less there.  Each halving and each
+    doubling is a binomial filter of variance 1 px^2 of the finer picture, which is taken off the blur.
+    """
+    variance, sizes = sigma**2, []
+    while variance - 2.0 >= (2.0 * NARROW_PX) ** 2:
+        variance = (variance - 2.0) / 4.0
+        sizes.append(picture.shape[1::-1])
+        picture = cv2.pyrDown(picture)
+    picture = cv2.GaussianBlur(picture, (0, 0), np.sqrt(variance), borderType=cv2.BORDER_REFLECT_101)
+    for size in reversed(sizes):
+        picture = cv2.pyrUp(picture, dstsize=size)
+    return picture
 
 
 def flat_patches(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -44,7 +67,7 @@ def flat_patches(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     kept = max(FEWEST_PATCHES, round(FLAT_SHARE * len(places)))
     if len(places) < kept:
         return places[:0]
-    smooth = cv2.GaussianBlur(picture @ LUMA, (0, 0), SLOPE_PX, borderType=cv2.BORDER_REFLECT_101)
+    smooth = blurred(luma(picture), SLOPE_PX)
     slope = np.square(np.gradient(smooth, axis=0)) + np.square(np.gradient(smooth, axis=1))
     steepness = patch_means(slope.astype(np.float32))[tuple(places.T)]
     return places[np.argsort(steepness, kind="stable")[:kept]]

@@ -26,7 +26,7 @@ from dubplate_backend.renderers.base import RenderedFrame
 from dubplate_shared.take import Take
 from dubplate_shared.track import Track
 
-COMPOSITE_VERSION = 2  # raised when the same drawn crop would give other plate bits
+COMPOSITE_VERSION = 3  # raised when the same drawn crop would give other plate bits
 RING = (0.02, 0.6)  # matte values between which the two pictures are compared for colour
 DRAWN = 0.5  # matte value above which a pixel counts as drawn where detail and noise are measured
 

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from dubplate_backend.compositing.bands import FEWEST_PATCHES, LUMA, PATCH_PX, flat_patches, noise_covariance, split
+from dubplate_backend.compositing.bands import (
+    FEWEST_PATCHES,
+    PATCH_PX,
+    blurred,
+    flat_patches,
+    luma,
+    noise_covariance,
+    split,
+)
 
 # Sigmas over a crop pixel's size on the plate: about an octave above a quarter of the crop's pixel rate, one below it,
 # and one more as the measure, which any renderer of that size draws faithfully.
@@ -43,7 +50,7 @@ def measure_sharpness(picture: np.ndarray, region: np.ndarray, flat: np.ndarray,
     """
     if region.sum() < FEWEST_PATCHES * PATCH_PX**2:
         return None
-    bands = [band[..., None] for band in split(picture @ LUMA, band_sigmas(crop_px))]
+    bands = [band[..., None] for band in split(luma(picture), band_sigmas(crop_px))]
     patches = flat_patches(picture, flat)
     noise = [float(noise_covariance(band, patches)[0, 0]) if len(patches) else 0.0 for band in bands]
     energies = [max(float(np.square(b[region]).mean()) - n, 0.0) for b, n in zip(bands, noise, strict=True)]
@@ -58,17 +65,17 @@ def sharpen(picture: np.ndarray, plate: Sharpness, drawn: Sharpness, crop_px: fl
     picture: [h, w, 3].   strength: 0 leaves it, 1 matches.   Returns float32 [h, w, 3].
     """
     result = picture.astype(np.float32)
-    sigmas = band_sigmas(crop_px)
+    sigmas = band_sigmas(crop_px)[:-1]  # the coarsest is the measure and stays
     told = zip(sigmas, plate.ratios[:-1], drawn.ratios[:-1], drawn.noise[:-1], strict=False)
     for band, (sigma, wanted, shown, noise) in zip(split(picture, sigmas), told, strict=False):
         gain = np.clip(np.sqrt(wanted / max(shown, 1e-9)), 1.0 / MOST, MOST) ** strength
-        result += np.float32(gain - 1.0) * _detail(band @ LUMA, sigma, noise)[..., None] * band
+        result += np.float32(gain - 1.0) * _detail(luma(band), sigma, noise)[..., None] * band
     return result
 
 
 def _detail(band: np.ndarray, sigma: float, noise: float) -> np.ndarray:
     """How much of a band is detail and not noise, 0..1 (Wiener's share of the local energy).  band: [h, w]."""
-    energy = cv2.GaussianBlur(np.square(band), (0, 0), NEIGHBOURHOOD * sigma, borderType=cv2.BORDER_REFLECT_101)
+    energy = blurred(np.square(band), NEIGHBOURHOOD * sigma)
     return np.asarray(np.clip(1.0 - noise / np.maximum(energy, 1e-12), 0.0, 1.0), np.float32)
 
 
