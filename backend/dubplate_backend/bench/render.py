@@ -36,7 +36,7 @@ from dubplate_shared.shot import Shot
 
 FRAMES = {"draft": 40, "standard": 12, "hero": 6}  # rendered in one go
 QUICK_FRAMES = {"draft": 12}  # --quick: of the other presets the network alone
-LONG_S, SHORT_S = 2.0, 1.2  # of the shot
+LONG_S = 2.0  # of the shot that holds them
 _MIDDLE = 8  # the shot's frame from which on is rendered
 
 Made = TypeVar("Made")
@@ -45,16 +45,17 @@ Made = TypeVar("Made")
 def render(stage: Stage) -> Iterator[Figure]:
     """Milliseconds a frame and frames a second, of every preset or of the one asked for. Raises InvalidInput."""
     presets = PRESETS if stage.only is None else (preset(stage.only),)
-    filmed = make_synthetic_shot(
-        stage.folder / "filmed.dubshot", seconds=SHORT_S if stage.quick else LONG_S, size=SHOT_SIZE, seed=1,
-        head=stage.head,
-    )  # fmt: skip
+    filmed = stage.shot if stage.quick else _long_shot(stage)
     shot = wide_shot(filmed, stage.folder / "wide.dubshot")
     for size in presets:
         yield from _network(size, rounds=1 if stage.quick else 2)
         count = (QUICK_FRAMES if stage.quick else FRAMES).get(size.name)
         if count is not None:
             yield from _whole(stage, shot, size, count)
+
+
+def _long_shot(stage: Stage) -> Shot:
+    return make_synthetic_shot(stage.folder / "long.dubshot", seconds=LONG_S, size=SHOT_SIZE, seed=1, head=stage.head)
 
 
 def _network(preset: Preset, *, rounds: int) -> list[Figure]:

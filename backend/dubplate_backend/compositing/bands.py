@@ -23,11 +23,6 @@ NARROW_PX = 2.0  # sigma: wider blurs are made on a smaller picture, on which th
 LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)  # ITU-R BT.709
 
 
-def luma(picture: np.ndarray) -> np.ndarray:
-    """[h, w] of a float32 picture [h, w, 3].  Pixel by pixel: a BLAS product would keep a second core spinning."""
-    return cv2.transform(picture, LUMA[None])
-
-
 def split(picture: np.ndarray, sigmas: Sequence[float]) -> list[np.ndarray]:
     """The bands of a picture, finest first, as many as sigmas.  picture: [h, w] or [h, w, C] float.  sigmas: px,
     rising.  The picture less the sum of its bands is its blur by the last of them.
@@ -67,7 +62,7 @@ def flat_patches(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     kept = max(FEWEST_PATCHES, round(FLAT_SHARE * len(places)))
     if len(places) < kept:
         return places[:0]
-    smooth = blurred(luma(picture), SLOPE_PX)
+    smooth = blurred(picture @ LUMA, SLOPE_PX)
     slope = np.square(np.gradient(smooth, axis=0)) + np.square(np.gradient(smooth, axis=1))
     steepness = patch_means(slope.astype(np.float32))[tuple(places.T)]
     return places[np.argsort(steepness, kind="stable")[:kept]]

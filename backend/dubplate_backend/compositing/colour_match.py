@@ -60,11 +60,9 @@ def _fit(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
         sigma = MAD_TO_SIGMA * float(np.median(np.abs(residual))) + LEAST_SIGMA
         weights = (1.0 - np.minimum(1.0, np.abs(residual) / (TUKEY * sigma)) ** 2) ** 2
         weights /= weights.sum()
-        # Sums and no BLAS products: those depend on the number of cores in their last bits, and keep a core spinning.
-        mean_source, mean_target = float((weights * source).sum()), float((weights * target).sum())
-        apart = source - mean_source
-        variance = float((weights * apart**2).sum())
-        covariance = float((weights * apart * (target - mean_target)).sum())
+        mean_source, mean_target = float(weights @ source), float(weights @ target)
+        variance = float(weights @ (source - mean_source) ** 2)
+        covariance = float(weights @ ((source - mean_source) * (target - mean_target)))
         gain = float(np.clip((covariance + PULL) / (variance + PULL), *GAIN_LIMITS))
         offset = mean_target - gain * mean_source
     return gain, float(np.clip(offset, -OFFSET_LIMIT, OFFSET_LIMIT))

@@ -13,7 +13,6 @@ import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 
-import cv2
 import numpy as np
 
 from dubplate_backend.compositing.bands import flat_patches, noise_covariance, split
@@ -68,7 +67,7 @@ def grain(level: NoiseLevel, height: int, width: int, seed: str) -> np.ndarray:
     amplitudes = np.stack([_amplitudes(along[:, axis]) for axis in range(3)], axis=1)  # [bands, 3]
     bands = split(white_noise(height, width, seed), BANDS_PX)
     independent = sum(band * amplitude.astype(np.float32) for band, amplitude in zip(bands, amplitudes, strict=True))
-    return cv2.transform(independent, axes.astype(np.float32))
+    return np.asarray(independent @ axes.T.astype(np.float32))
 
 
 def white_noise(height: int, width: int, seed: str) -> np.ndarray:

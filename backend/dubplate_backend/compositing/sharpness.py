@@ -15,10 +15,10 @@ import numpy as np
 
 from dubplate_backend.compositing.bands import (
     FEWEST_PATCHES,
+    LUMA,
     PATCH_PX,
     blurred,
     flat_patches,
-    luma,
     noise_covariance,
     split,
 )
@@ -50,7 +50,7 @@ def measure_sharpness(picture: np.ndarray, region: np.ndarray, flat: np.ndarray,
     """
     if region.sum() < FEWEST_PATCHES * PATCH_PX**2:
         return None
-    bands = [band[..., None] for band in split(luma(picture), band_sigmas(crop_px))]
+    bands = [band[..., None] for band in split(picture @ LUMA, band_sigmas(crop_px))]
     patches = flat_patches(picture, flat)
     noise = [float(noise_covariance(band, patches)[0, 0]) if len(patches) else 0.0 for band in bands]
     energies = [max(float(np.square(b[region]).mean()) - n, 0.0) for b, n in zip(bands, noise, strict=True)]
@@ -69,7 +69,7 @@ def sharpen(picture: np.ndarray, plate: Sharpness, drawn: Sharpness, crop_px: fl
     told = zip(sigmas, plate.ratios[:-1], drawn.ratios[:-1], drawn.noise[:-1], strict=False)
     for band, (sigma, wanted, shown, noise) in zip(split(picture, sigmas), told, strict=False):
         gain = np.clip(np.sqrt(wanted / max(shown, 1e-9)), 1.0 / MOST, MOST) ** strength
-        result += np.float32(gain - 1.0) * _detail(luma(band), sigma, noise)[..., None] * band
+        result += np.float32(gain - 1.0) * _detail(band @ LUMA, sigma, noise)[..., None] * band
     return result
 
 

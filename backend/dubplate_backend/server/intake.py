@@ -25,7 +25,7 @@ from dubplate_backend.server.connection import LARGE, Sockets
 from dubplate_shared.connection import SOCKETS
 from dubplate_shared.protocol import MAX_AHEAD_BYTES, MAX_CONTROL_AHEAD_BYTES
 
-LOOK_MS = 10  # a sender on this machine gives 10 MB in that time
+LOOK_MS = 10  # a sender gives a gigabyte a second and more, and this thread has to wait for its turn as well
 IDLE_BYTES_S = 1000  # more than the heartbeats of a connection that says nothing else
 BYTES_RECEIVED = 128  # offset in struct tcp_info, linux/tcp.h: since Linux 4.1
 INFO_BYTES = BYTES_RECEIVED + 8
