@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,45 @@ def test_two_iterators_and_seeks_do_not_disturb_each_other(video: Video) -> None
     first, second = footage.iter(), footage.iter(10)
     seen = [(number_of(next(first)), number_of(next(second)), number_of(footage.frame(39 - i))) for i in range(8)]
     assert seen == [(i, 10 + i, 39 - i) for i in range(8)]
+
+
+def test_going_forward_while_looking_back_does_not_decode_everything_again(
+    video: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A render reads frame after frame, and references from elsewhere; a keyframe may be hundreds of frames back."""
+    path = video(count=60, options={"crf": "8", "g": "60"})
+    footage = Footage.open(path)
+    every = list(footage)
+    decoded = count_decoded(monkeypatch)
+    for step in range(24):
+        assert np.array_equal(footage.frame(30 + step), every[30 + step])
+        if step % 4 == 0:
+            assert np.array_equal(footage.frame(step), every[step])
+    assert len(decoded) == 54 + 21  # 0 to 53, and 0 to 20
+
+
+def test_a_long_way_forward_is_decoded_through_where_no_keyframe_lies_on_it(
+    video: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = video(count=60, options={"crf": "8", "g": "60"})
+    footage = Footage.open(path)
+    decoded = count_decoded(monkeypatch)
+    assert [number_of(footage.frame(index)) for index in (10, 55)] == [10, 55]
+    assert len(decoded) == 56
+
+
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Positions of the frames that any footage decodes from now on."""
+    positions: list[int] = []
+    decode = Footage._decode
+
+    def counted(self: Footage, *given: Any) -> Iterator[tuple[int, Any]]:
+        for position, frame in decode(self, *given):
+            positions.append(position)
+            yield position, frame
+
+    monkeypatch.setattr(Footage, "_decode", counted)
+    return positions
 
 
 @pytest.mark.parametrize("matrix", [1, 5])

@@ -6,11 +6,40 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from dubplate_backend.plates.source import Plate, ShotPlates
+from dubplate_backend.rendering import render
 from dubplate_backend.rendering.finishing import finishing_threads, in_order
 from dubplate_shared.errors import Cancelled, InvalidInput
+from rendering.conftest import NO_FACE_FRAME
+
+
+def test_a_drawn_frame_still_has_its_plate_though_drawing_runs_ahead(shot, actor, head, tmp_path, monkeypatch):
+    """What is let go of too early is decoded again, which for video goes from its keyframe on."""
+    read, written = [], []
+    reading, writing = ShotPlates._read, render.write_exr
+
+    def counted(self: ShotPlates, frame: int, index: int) -> Plate:
+        read.append((threading.current_thread(), frame))
+        return reading(self, frame, index)
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.1)
+        writing(*given)
+        written.append(given[0])
+
+    monkeypatch.setattr(ShotPlates, "_read", counted)
+    monkeypatch.setattr(render, "write_exr", slow)
+    frames = range(1001, 1021)
+    render.render_shot(
+        shot=shot, take=shot.take("tracked"), actor_path=actor, head=head, frames=frames, out=tmp_path,
+        settings={"preview": False},
+    )  # fmt: skip
+    assert len(written) == len(frames) == len({frame for _, frame in read})
+    assert [frame for thread, frame in read if thread is threading.current_thread()] == [NO_FACE_FRAME]
 
 
 def test_results_keep_their_order_though_the_first_takes_longest():

@@ -9,6 +9,7 @@ out or marks as damaged is named by an error and never papered over by its neigh
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,12 @@ COLOUR_SPACE_NAMES = {
 }
 # Chroma is interpolated bicubically at full resolution, rounded exactly, with the same bits on every instruction set.
 CONVERSION = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# Forward jumps up to this many frames are decoded through; longer ones seek.
+# Forward jumps up to this many frames beyond what a fresh start would decode are decoded through.
 DECODE_THROUGH = 24
+# Places at which `Footage.frame` decodes: a render goes forward while it fetches references from elsewhere, and one
+# that starts afresh decodes from its keyframe on, which may lie hundreds of frames back.
+PLACES = 2
+PLACES_REMEMBERED = 16  # pictures by which it is told which place is going on
 # Presentation gaps that differ by more than this share of the nominal frame time make the rate variable.
 VARIABLE_RATE_SHARE = 0.02
 
@@ -114,6 +119,15 @@ class Stated:
     fields: bool
 
 
+@dataclass(eq=False)
+class _Place:
+    """A decoder somewhere in the file.  frames: (position, frame) from there on.  next: the position that comes."""
+
+    container: av.container.InputContainer
+    frames: Iterator[tuple[int, av.VideoFrame]]
+    next: int
+
+
 class Footage:
     """The pictures of one video file. Memory does not grow with its length.
 
@@ -152,9 +166,8 @@ class Footage:
         self._index = index
         self._colour = colour
         self._lock = Lock()
-        self._container: av.container.InputContainer | None = None
-        self._decoded: Iterator[tuple[int, av.VideoFrame]] | None = None
-        self._next = 0  # the frame that self._decoded gives next
+        self._places: list[_Place] = []
+        self._used: deque[_Place] = deque(maxlen=PLACES_REMEMBERED)
 
     @classmethod
     def open(cls, path: str | Path, *, colour_space: str | None = None) -> Footage:
@@ -212,17 +225,15 @@ class Footage:
         if not 0 <= index < self.count:
             raise IndexError(f"{self.path.name} has frames 0 to {self.count - 1}, not {index}.")
         with self._lock:
-            if self._decoded is None or not self._next <= index <= self._next + DECODE_THROUGH:
-                self._close()
-                self._container = open_container(self.path)
-                self._decoded = self._decode(self._container, index)
+            place = self._place(index)
+            self._used.append(place)
             try:
-                for here, frame in self._decoded:
-                    self._next = here + 1
+                for here, frame in place.frames:
+                    place.next = here + 1
                     if here == index:
                         return self._shown(frame)
             except FootageError:
-                self._close()
+                self._leave(place)
                 raise
         raise AssertionError("decoding ends with an error or at the frame asked for")
 
@@ -261,9 +272,27 @@ class Footage:
         self.close()
 
     def _close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-        self._container = self._decoded = None
+        for place in tuple(self._places):
+            self._leave(place)
+
+    def _leave(self, place: _Place) -> None:
+        place.container.close()
+        self._places.remove(place)
+
+    def _place(self, index: int) -> _Place:
+        """Where the least has to be decoded to reach `index`: a place behind it, or a fresh one, which takes over that
+        of two which gave fewer of the last pictures."""
+        behind = [place for place in self._places if place.next <= index]
+        nearest = max(behind, key=lambda place: place.next, default=None)
+        keyframe = max((key for key in self._index.keyframes if key <= index), default=0)
+        if nearest is not None and index - nearest.next <= index - keyframe + DECODE_THROUGH:
+            return nearest
+        while len(self._places) >= PLACES:
+            self._leave(min(self._places, key=self._used.count))
+        container = open_container(self.path)
+        fresh = _Place(container, self._decode(container, index), keyframe)
+        self._places.append(fresh)
+        return fresh
 
     def _decode(self, container: av.container.InputContainer, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """(position, frame) from the keyframe before `start` to the end. Raises FootageError at the first frame that

@@ -124,7 +124,8 @@ def index_packets(container: av.container.InputContainer, stream: av.VideoStream
             f"{path.name}: two frames are shown at the same time.",
             hint="Remux the file so that every frame has its time.",
         )
-    keyframes = tuple(i for i, (_, key) in enumerate(entries) if key) or (0,)
+    seekable = container.format.name in SEEKABLE_FORMATS
+    keyframes = tuple(i for i, (_, key) in enumerate(entries) if key and seekable) or (0,)
     return FrameIndex(ticks=ticks, keyframes=keyframes, time_base=stream.time_base)
 
 
@@ -143,7 +144,7 @@ def decode_from(
     """Seek to the last keyframe that is not after `frame`. Returns the position at which decoding begins, and frames
     from there on (perhaps with earlier ones in front)."""
     begin = max((key for key in index.keyframes if key <= frame), default=0)
-    if begin == 0 or container.format.name not in SEEKABLE_FORMATS:
+    if begin == 0:
         return 0, decoded_frames(container, path)
     stream = container.streams.video[0]
     container.seek(index.ticks[begin], stream=stream, backward=True)

@@ -53,8 +53,10 @@ PlatesWritten = Callable[[Mapping[int, FrameRecord], bool], None]  # by frame, i
 
 
 def plates_in_flight(preset: Preset) -> int:
-    """Plates between the first of a batch that is being finished and the last of the next one's windows."""
-    return 2 * preset.batch_windows + preset.window - 1
+    """Plates that a renderer may ask for between a frame's own, at the end of one batch's windows, and the compositing
+    of that frame: two batches more, with as many references.  What is let go of too early is decoded again, which for
+    video may go on from a keyframe far back."""
+    return 4 * preset.batch_windows + preset.window - 1
 
 
 class _PlateLost(Exception):
