@@ -32,6 +32,7 @@ LIGHT_ROUNDS = 3
 FOREIGN = 0.12
 LEAST_FACING, FACING_FADES = 0.3, 0.15  # cosines
 INNER_LIPS_SHARE = 0.1  # of belief in the line where lips meet: its shade comes and goes with the gap
+MOUTH_IN_IDENTITY = 0.1  # likewise around the lips: four of ten of the face's points lie there, and it moves
 NECK_SHARE = 0.1  # of belief in the neck, whose collar is no part of it
 OWN_FOREIGN = 0.05  # as FOREIGN, for the colours of single points
 OWN_PER_VIEW = 1e-3  # views at which a point's own colour counts as much as that of the vertices around it
@@ -99,9 +100,10 @@ class Photometry:
     def open_term(self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo) -> UnknownAlbedo:
         """As `term`, the albedo being sought too.
 
-        Without what would pull at the shape: the shade between the lips; the neck and its collar."""
+        Without what would pull at the shape: the mouth and the shade between the lips; the neck and its collar."""
         lit = self._lit(crops, level, seen, albedo)
         belief = lit.belief * ~self.points.neck
+        belief = torch.where(self.points.mouth, belief * MOUTH_IN_IDENTITY, belief)
         belief = torch.where(self.points.inner_lips, belief * INNER_LIPS_SHARE, belief)
         likely = self.points.of_vertices(self.head, self.model.of(albedo.code))
         return UnknownAlbedo.of(self._term(crops, level, view, lit, belief), lit.shaded, lit.albedo, likely)

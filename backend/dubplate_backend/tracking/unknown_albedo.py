@@ -23,7 +23,9 @@ from dubplate_backend.tracking.unknowns import Shared
 
 LEAST, MOST = 0.005, 1.0
 LEAST_HOLD = 1.0  # of what is burnt out in every frame
-LIKELY_PER_VIEW = 1.0  # views at which a point's own colour counts as much as what the model says of it
+# Views at which a point's own colour counts as much as what the model says of it. The model knows no skin's detail, and
+# frames that do not lie on one another average to less of it: held by more, it pays to lay them wrong.
+LIKELY_PER_VIEW = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,8 +58,8 @@ class Weights:
     identity_colour: float = 0.005  # at least
     # Colours tell a shape by parallax, and bend it by what is wrong with them (gloss, shadows) where the head hardly
     # turns: this is where it turns by `identity_turn_rad` (root mean square), elsewhere by the cube of the turn. Both
-    # are measured: clips that turn by 1 degree want 100 or more, by 6 and 9 about 20, by 10 and 11 about 5 to 10.
-    identity_colour_per_misfit: float = 14.0
+    # are measured (docs/decisions/0114): less would lay truth clips better, but a real head farther from FaceMesh.
+    identity_colour_per_misfit: float = 6.5
     identity_turn_rad: float = 0.18
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
