@@ -59,7 +59,7 @@ class Weights:
     # Colours tell a shape by parallax, and bend it by what is wrong with them (gloss, shadows) where the head hardly
     # turns: this is where it turns by `identity_turn_rad` (root mean square), elsewhere by the cube of the turn. Both
     # are measured (docs/decisions/0114): less would lay truth clips better, but a real head farther from FaceMesh.
-    identity_colour_per_misfit: float = 6.5
+    identity_colour_per_misfit: float = 8.0
     identity_turn_rad: float = 0.18
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
