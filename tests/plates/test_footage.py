@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gc
 import struct
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,10 +52,9 @@ def test_going_forward_while_looking_back_does_not_decode_everything_again(
     video: Video, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A render reads frame after frame, and references from elsewhere; a keyframe may be hundreds of frames back."""
-    path = video(count=60, options={"crf": "8", "g": "60"})
-    footage = Footage.open(path)
+    footage, decoded = with_one_keyframe(video, monkeypatch)
     every = list(footage)
-    decoded = count_decoded(monkeypatch)
+    decoded.clear()
     for step in range(24):
         assert np.array_equal(footage.frame(30 + step), every[30 + step])
         if step % 4 == 0:
@@ -64,25 +65,33 @@ def test_going_forward_while_looking_back_does_not_decode_everything_again(
 def test_a_long_way_forward_is_decoded_through_where_no_keyframe_lies_on_it(
     video: Video, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = video(count=60, options={"crf": "8", "g": "60"})
-    footage = Footage.open(path)
-    decoded = count_decoded(monkeypatch)
+    footage, decoded = with_one_keyframe(video, monkeypatch)
     assert [number_of(footage.frame(index)) for index in (10, 55)] == [10, 55]
     assert len(decoded) == 56
 
 
-def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Positions of the frames that any footage decodes from now on."""
-    positions: list[int] = []
+def with_one_keyframe(video: Video, monkeypatch: pytest.MonkeyPatch) -> tuple[Footage, list[int]]:
+    """60 frames, and the positions of those that are decoded from now on."""
+    decoded: list[int] = []
     decode = Footage._decode
 
     def counted(self: Footage, *given: Any) -> Iterator[tuple[int, Any]]:
         for position, frame in decode(self, *given):
-            positions.append(position)
+            decoded.append(position)
             yield position, frame
 
     monkeypatch.setattr(Footage, "_decode", counted)
-    return positions
+    return Footage.open(video(count=60, options={"crf": "8", "g": "60"})), decoded
+
+
+def test_decoders_that_are_left_are_let_go_of(video: Video) -> None:
+    """Each holds pictures: looking here and there must not gather them."""
+    footage, begun = Footage.open(video(options={"crf": "8", "g": "60"})), []
+    for index in (35, 25, 15, 5):
+        assert number_of(footage.frame(index)) == index
+        begun.append(weakref.ref(footage._places[-1]))
+    gc.collect()
+    assert len({id(place()) for place in begun if place() is not None}) == 2
 
 
 @pytest.mark.parametrize("matrix", [1, 5])

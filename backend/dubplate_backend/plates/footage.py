@@ -278,13 +278,15 @@ class Footage:
     def _leave(self, place: _Place) -> None:
         place.container.close()
         self._places.remove(place)
+        while place in self._used:  # a decoder's pictures are in memory for as long as anyone knows it
+            self._used.remove(place)
 
     def _place(self, index: int) -> _Place:
         """Where the least has to be decoded to reach `index`: a place behind it, or a fresh one, which takes over that
         of two which gave fewer of the last pictures."""
         behind = [place for place in self._places if place.next <= index]
         nearest = max(behind, key=lambda place: place.next, default=None)
-        keyframe = max((key for key in self._index.keyframes if key <= index), default=0)
+        keyframe = self._index.keyframe(index)
         if nearest is not None and index - nearest.next <= index - keyframe + DECODE_THROUGH:
             return nearest
         while len(self._places) >= PLACES:

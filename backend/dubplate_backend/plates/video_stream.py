@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ class FrameIndex:
     ticks: tuple[int, ...]  # presentation time of each frame, in time_base units
     keyframes: tuple[int, ...]  # positions, in presentation order, at which decoding may begin
     time_base: Fraction  # seconds a tick
+
+    def keyframe(self, frame: int) -> int:
+        """The last position that is not after `frame` at which decoding may begin; 0 where there is none."""
+        behind = bisect_right(self.keyframes, frame)
+        return self.keyframes[behind - 1] if behind else 0
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -143,7 +149,7 @@ def decode_from(
 ) -> tuple[int, Iterator[av.VideoFrame]]:
     """Seek to the last keyframe that is not after `frame`. Returns the position at which decoding begins, and frames
     from there on (perhaps with earlier ones in front)."""
-    begin = max((key for key in index.keyframes if key <= frame), default=0)
+    begin = index.keyframe(frame)
     if begin == 0:
         return 0, decoded_frames(container, path)
     stream = container.streams.video[0]
