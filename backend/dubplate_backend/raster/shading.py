@@ -118,13 +118,6 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
     return torch.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 
-def linear_to_srgb_slope(linear: Tensor) -> Tensor:
-    """The derivative of `linear_to_srgb`; 0 beyond 0..1."""
-    inside = linear.clamp(0.0031308, 1.0)
-    slope = torch.where(linear <= 0.0031308, 12.92, 1.055 / 2.4 * inside.pow(1.0 / 2.4 - 1.0))
-    return slope * ((linear >= 0) & (linear <= 1))
-
-
 def srgb_to_linear(encoded: Tensor) -> Tensor:
     """The inverse of `linear_to_srgb`, of 0..1."""
     return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).pow(2.4))

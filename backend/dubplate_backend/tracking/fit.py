@@ -19,6 +19,7 @@ from torch import Tensor
 from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.albedo import Albedo, AlbedoModel, gaussian_process_albedo
 from dubplate_backend.tracking.checkpoint import Arrays, Checkpoint
+from dubplate_backend.tracking.detail import detail
 from dubplate_backend.tracking.face_crops import LEVELS, face_crops
 from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.frames import Frames, pictures
@@ -54,11 +55,11 @@ KEY_FRAMES = 16  # frames that identity is found from
 SHARED_STEPS = 15
 MOTION_STEPS = 15
 START_STEPS = 10  # where colours go on from there
-IDENTITY_STEPS = 6  # at each level of detail, twice
-COLOUR_STEPS = 3  # at each visit
-VISITS = (0, 1, 2, 2)  # levels of detail in turn; at the last, light and shade are found again once the head lies right
-LOOKED_AT = (0, 2)  # visits at which it is seen anew which points are visible and how they face the light
-IDENTITY_POINTS = (600, 600, 2400)  # of the skin, at each level of detail
+IDENTITY_STEPS = 6  # at each visit
+IDENTITY_VISITS = (0, 1, 2, 2, 2)  # levels of detail in turn
+COLOUR_STEPS = 2  # at each visit
+VISITS = (0, 1, 2, 2, 2, 2)  # levels of detail in turn
+IDENTITY_POINTS = (600, 600, 2400)  # of the skin, at each level
 IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
 WINDOW = 256  # frames solved together
 OVERLAP = 24  # frames that two windows share: a second, longer than any temporal term reaches
@@ -210,7 +211,7 @@ class Fitter:
     def _identity_of_colours(self, model: AlbedoModel, landmarks: Arrays) -> Arrays:
         """`shared` [S + 3], `key_motion` [K, 114], and at each level of detail `code` [L, K], `albedo` [L, V, 3]
         and `point_albedo` [L, N, 3]."""
-        counter = Counter(self.progress, 2 * IDENTITY_STEPS * len(LEVELS), "identity")
+        counter = Counter(self.progress, IDENTITY_STEPS * len(IDENTITY_VISITS), "identity")
         motion, shared = torch.from_numpy(landmarks["key_motion"]), torch.from_numpy(landmarks["shared"])
         frames = self.seen[self.key.numpy()]
         chosen = (self.footage.frame(int(frame)) for frame in frames)
@@ -220,19 +221,19 @@ class Fitter:
         fixed, weights = Shared(shared).shape, self.weights.for_identity(turn_spread(motion))
         head, offset = self.reduced.shaped(fixed, free), None
         solved = torch.cat((fixed[:free], Shared(shared).camera))
-        for level, points in enumerate(IDENTITY_POINTS):
-            photometry = Photometry.of(self.head, model, weights, points).shaped(fixed, free)
-            for turn in range(2):
-                seen = photometry.surfaces(crops, view, motion, Shared(shared))
-                albedo = photometry.learn_points(crops, level, seen, photometry.learn(crops, level, seen))
-                colours = photometry.open_term(crops, level, view, seen, albedo)
-                problem = self._problem(head, self.key, colours=True, weights=weights).with_colours(colours)
-                problem = replace(problem, landmarks=MisplacedLandmarks.of(problem.landmarks, offset))
-                search = Search(IDENTITY_STEPS, self.stop, counter.step)
-                problem, motion, solved = solve_with_shared(problem, motion, solved, search)
-                offset = problem.landmarks.offset
-                shared = torch.cat((solved[:free], fixed[free:], solved[free:]))
-                counter.reach(IDENTITY_STEPS * (2 * level + turn + 1))
+        fine = detail(crops)
+        of_levels = [Photometry.of(self.head, model, weights, count).shaped(fixed, free) for count in IDENTITY_POINTS]
+        for visit, level in enumerate(IDENTITY_VISITS):
+            photometry = of_levels[level]
+            seen = photometry.surfaces(crops, view, motion, Shared(shared))
+            colours = photometry.detail_term(fine, level, view, seen)
+            problem = self._problem(head, self.key, colours=True, weights=weights).with_colours(colours)
+            problem = replace(problem, landmarks=MisplacedLandmarks.of(problem.landmarks, offset))
+            search = Search(IDENTITY_STEPS, self.stop, counter.step)
+            problem, motion, solved = solve_with_shared(problem, motion, solved, search)
+            offset = problem.landmarks.offset
+            shared = torch.cat((solved[:free], fixed[free:], solved[free:]))
+            counter.reach(IDENTITY_STEPS * (visit + 1))
         seen = photometry.surfaces(crops, view, motion, Shared(shared))
         compared = Photometry.of(self.head, model, self.weights)
         albedos = [compared.learn(crops, level, seen) for level in range(len(LEVELS))]
@@ -291,9 +292,8 @@ class Fitter:
         frames = self.seen[window]
         crops = face_crops(pictures(self.footage, frames), self.observed[window].numpy(), self.lens, frames)
         view = self.view.at(window)
-        for visit, level in enumerate(VISITS):
-            if visit in LOOKED_AT:
-                seen = photometry.surfaces(crops, view, motion, shared)
+        for level in VISITS:
+            seen = photometry.surfaces(crops, view, motion, shared)
             term, light = photometry.term(crops, level, view, seen, albedos[level])
             lips = occlusion.lips_trust(term, motion, shared)
             problem = self._problem(shaped, window, colours=True, lips=lips, bias=bias).with_colours(term)

@@ -20,7 +20,7 @@ from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.sampling import sample
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.surface_points import COUNT, SurfacePoints, skin, surface_points
-from dubplate_backend.tracking.unknown_albedo import UnknownAlbedo
+from dubplate_backend.tracking.unknown_detail import UnknownDetail
 from dubplate_backend.tracking.unknowns import Shared
 from dubplate_backend.tracking.visibility import Surface, surface
 from dubplate_backend.tracking.weights import Weights
@@ -28,6 +28,7 @@ from dubplate_backend.tracking.weights import Weights
 FRAMES_AT_ONCE = 16  # whole heads in memory: 8,000 vertices each
 ALBEDO_ROUNDS = 3  # light and albedo by turns
 LIGHT_ROUNDS = 3
+DETAIL_ROUNDS = 4  # a point's detail and how far each frame is believed by turns
 # An error of this size, of the display's range, is more than a fit of the same skin leaves: something else is seen.
 FOREIGN = 0.12
 LEAST_FACING, FACING_FADES = 0.3, 0.15  # cosines
@@ -95,22 +96,31 @@ class Photometry:
         """The photometric term around what is `seen`, and the light that it was made with, [T, 9, 3]."""
         lit = self._lit(crops, level, seen, albedo)
         belief = torch.where(self.points.neck, lit.belief * NECK_SHARE, lit.belief)
-        return self._term(crops, level, view, lit, belief), lit.light
+        return self._term(crops, level, view, lit.expected, lit.error, belief), lit.light
 
-    def open_term(self, crops: FaceCrops, level: int, view: View, seen: Surface, albedo: Albedo) -> UnknownAlbedo:
-        """As `term`, the albedo being sought too.
+    def detail_term(self, details: FaceCrops, level: int, view: View, seen: Surface) -> UnknownDetail:
+        """The photometric term around what is `seen`, the skin being sought too.   details: as `detail` makes them.
 
         Without what would pull at the shape: the mouth and the shade between the lips; the neck and its collar."""
-        lit = self._lit(crops, level, seen, albedo)
-        belief = lit.belief * ~self.points.neck
+        belief = self._visible(seen) * ~self.points.neck
         belief = torch.where(self.points.mouth, belief * MOUTH_IN_IDENTITY, belief)
         belief = torch.where(self.points.inner_lips, belief * INNER_LIPS_SHARE, belief)
-        likely = self.points.of_vertices(self.head, self.model.of(albedo.code))
-        return UnknownAlbedo.of(self._term(crops, level, view, lit, belief), lit.shaded, lit.albedo, likely)
+        shown = sample(
+            details.levels[level], in_crop(self.points.of_vertices(self.head, seen.projected), details, level)
+        )
+        own, error = shown.new_zeros(shown.shape[1:]), shown.new_zeros(shown.shape[:2])
+        for _ in range(DETAIL_ROUNDS):
+            weight = (belief / (1 + (error / OWN_FOREIGN).square()))[..., None]
+            own = (shown * weight).sum(0) / (weight.sum(0) + OWN_PER_VIEW)
+            error = (shown - own).square().mean(-1).sqrt()
+        term = self._term(details, level, view, own.expand(shown.shape), error, belief)
+        return UnknownDetail(**vars(term))
 
-    def _term(self, crops: FaceCrops, level: int, view: View, lit: LitPoints, belief: Tensor) -> PhotometricTerm:
-        """Colours are believed as far as most of them fit."""
-        well_seen = lit.error[belief > 0.5]
+    def _term(
+        self, crops: FaceCrops, level: int, view: View, expected: Tensor, error: Tensor, belief: Tensor
+    ) -> PhotometricTerm:
+        """Colours are believed as far as most of them fit.   expected: [T, N, 3].   error: [T, N].   belief: [T, N]."""
+        well_seen = error[belief > 0.5]
         usual = float(well_seen.median()) if len(well_seen) else 0.0
         misfit = max(usual**2 - self.weights.noise**2, 0.0) ** 0.5
         colour = max(self.weights.colour, self.weights.colour_per_misfit * misfit)
@@ -120,10 +130,19 @@ class Photometry:
             crops.levels[level],
             crops.corner,
             crops.scale(level),
-            lit.expected,
+            expected,
             belief,
             replace(self.weights, colour=colour),
         )
+
+    def _visible(self, seen: Surface) -> Tensor:
+        """[T, N] how far points are seen: not at all near silhouettes, where the blur mixes in what is behind."""
+        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
+        return self._whole(seen, facing) * ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
+
+    def _whole(self, seen: Surface, facing: Tensor) -> Tensor:
+        """`facing` [T, N] of points all of whose corners are seen."""
+        return facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
 
     def _lit(self, crops: FaceCrops, level: int, seen: Surface, albedo: Albedo) -> LitPoints:
         """Silhouettes, where the blur mixes in what is behind, light the face but are not compared."""
@@ -134,7 +153,7 @@ class Photometry:
         colours, own = srgb_to_linear(shown), albedo.points  # [T, N, 3], [N, 3]
         if own is None:
             own = self.points.of_vertices(self.head, albedo.vertices)
-        belief = facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
+        belief = self._whole(seen, facing)
         light = solve_light(colours, own, normals, trusted(belief, colours), None)
         for _ in range(LIGHT_ROUNDS):  # without what disagrees, each frame near to the mean of all
             error = (linear_to_srgb(own * shading(normals, light)) - shown).square().mean(-1)

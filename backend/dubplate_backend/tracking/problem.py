@@ -14,7 +14,7 @@ from dubplate_backend.tracking.misplaced_landmarks import MisplacedLandmarks
 from dubplate_backend.tracking.normal import Normal
 from dubplate_backend.tracking.photometric_term import PhotometricTerm
 from dubplate_backend.tracking.priors import Priors
-from dubplate_backend.tracking.unknown_albedo import UnknownAlbedo
+from dubplate_backend.tracking.unknown_detail import UnknownDetail
 
 # Frames whose derivatives are in memory at once: 16 of them with the shape's are 120 MB.
 FRAMES_AT_ONCE = 16
@@ -39,7 +39,7 @@ class Problem:
         """Sum of the terms."""
         total = self.priors.cost(x, shared) + (self.held.cost(x) if self.held else 0.0)
         for term in self._pictured():
-            together = len(self) if isinstance(term, MisplacedLandmarks | UnknownAlbedo) else FRAMES_AT_ONCE
+            together = len(self) if isinstance(term, MisplacedLandmarks | UnknownDetail) else FRAMES_AT_ONCE
             for start in range(0, len(self), together):
                 frames = slice(start, start + together)
                 total += term.at(frames).cost(x[frames], shared)
@@ -64,7 +64,7 @@ class Problem:
         landmarks, colours = self.landmarks, self.colours
         if isinstance(landmarks, MisplacedLandmarks):
             landmarks = landmarks.stepped(next(steps))
-        if isinstance(colours, UnknownAlbedo):
+        if isinstance(colours, UnknownDetail):
             colours = colours.stepped(next(steps))
         return replace(self, landmarks=landmarks, colours=colours)
 

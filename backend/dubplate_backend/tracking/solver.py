@@ -118,10 +118,10 @@ def descend(
 
     stepped: (state, the normal equations around it, damping) -> the next."""
     damping, growth = FIRST_DAMPING, 2.0
-    lowest = cost(state)
-    here = normal(state)
+    lowest, here = cost(state), None
     for _ in range(search.steps):
         check(search.stop)
+        here = here or normal(state)
         there = stepped(state, here, damping)
         tried = cost(there)
         search.on_step()
@@ -133,8 +133,7 @@ def descend(
         gain, lowest, state = (lowest - tried) / lowest, tried, there
         if gain < CONVERGED:
             break
-        damping, growth = max(damping / EASING, 1e-9), 2.0
-        here = normal(state)
+        damping, growth, here = max(damping / EASING, 1e-9), 2.0, None
     return state
 
 

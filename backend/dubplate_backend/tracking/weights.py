@@ -51,15 +51,16 @@ class Weights:
 
     # The identity, from a few frames. FaceMesh's errors there are alike for whole regions, so that 468 points count as
     # a tenth; each may sit elsewhere on this face than on the head (measured: 2.4 % of the inter-ocular distance, the
-    # outline 4.4 %, lips 0.9 %). Colours: at the true pose of a known face, half of all errors are below 0.008.
+    # outline 4.4 %, lips 0.9 %).
     identity_landmarks: float = 3.0  # times the deviations above
     identity_lip_pair_share: float = 0.035
     identity_shape: float = 0.35
     identity_colour: float = 0.005  # at least
-    # Colours tell a shape by parallax, and bend it by what is wrong with them (gloss, shadows) where the head hardly
-    # turns: this is where it turns by `identity_turn_rad` (root mean square), elsewhere by the cube of the turn. Both
-    # are measured (docs/decisions/0114): less would lay truth clips better, but a real head farther from FaceMesh.
-    identity_colour_per_misfit: float = 8.0
+    # The skin's detail tells a shape by parallax, and bends it by what is wrong with it (fine gloss, shadows' edges)
+    # where the head hardly turns: this is where it turns by `identity_turn_rad` (root mean square), elsewhere by the
+    # cube of the turn. Both are measured (docs/decisions/0114, 0150): less would lay truth clips better, but a real
+    # head farther from FaceMesh.
+    identity_colour_per_misfit: float = 6.0
     identity_turn_rad: float = 0.18
     identity_colour_robust_from: float = 1.0
     misplaced_m: float = 0.003
@@ -91,7 +92,7 @@ class Weights:
     depth_change_m: float = 0.0015
     jaw_change_rad: float = 0.02
     jaw_twist_change_rad: float = 0.01
-    expression_change: float = 0.17
+    expression_change: float = 0.12
     eyelids_change: float = 0.5
     neck_change_rad: float = 0.001
 
