@@ -18,7 +18,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.albedo import Albedo, AlbedoModel
 from dubplate_backend.tracking.corrections import spread_over_face, spread_over_time
 from dubplate_backend.tracking.face_crops import LEVELS, face_crops
-from dubplate_backend.tracking.fit import COLOUR_STEPS, MOTION_STEPS, Counter
+from dubplate_backend.tracking.fit import COLOUR_STEPS, MOTION_STEPS, VISITS, Counter
 from dubplate_backend.tracking.frames import Frames, pictures
 from dubplate_backend.tracking.held import Held
 from dubplate_backend.tracking.landmark_bias import landmark_bias
@@ -167,8 +167,8 @@ class Repair:
         self.trust = torch.from_numpy(seen.confidence[self.window]).double()
 
     def run(self, crop: np.ndarray, progress: ProgressCallback, stop: Stop) -> Repaired:
-        levels = 0 if self.albedo is None else len(LEVELS)
-        counter = Counter(progress, MOTION_STEPS + levels * COLOUR_STEPS, "repair")
+        visits = () if self.albedo is None else VISITS
+        counter = Counter(progress, MOTION_STEPS + len(visits) * COLOUR_STEPS, "repair")
         view, camera = self.view.at(self.window), self.shared.camera
         observed, moved, pinned = self._observed(view)
         held = self._held()
@@ -192,14 +192,14 @@ class Repair:
             indices = np.arange(self.window.start, self.window.stop)
             where = see(self.shaped, view, motion, self.shared_camera()).projected.numpy()
             crops = face_crops(pictures(self.footage, indices), where, self.lens, indices)
-            for level in range(levels):
+            for visit, level in enumerate(visits):
                 surface = photometry.surfaces(crops, view, motion, self.shared)
                 term, _ = photometry.term(crops, level, view, surface, albedo)
                 term = replace(term, belief=term.belief * (self.trust > 0)[:, None])
                 lips = occlusion.lips_trust(term, motion, self.shared)
                 search = Search(COLOUR_STEPS, stop, counter.step)
                 motion = solve_motion(problem(lips).with_colours(term), motion, camera, smooth, search)
-                counter.reach(MOTION_STEPS + (level + 1) * COLOUR_STEPS)
+                counter.reach(MOTION_STEPS + (visit + 1) * COLOUR_STEPS)
             surface = photometry.surfaces(crops, view, motion, self.shared)
             term, lit = photometry.term(crops, len(LEVELS) - 1, view, surface, albedo)
             light = lit.double().numpy()
