@@ -16,10 +16,12 @@ from dubplate_backend.tracking.faces import Faces
 from dubplate_backend.tracking.fit import Fit, blended, fit_head, in_between, key_frames, turn_spread, windows_of
 from dubplate_backend.tracking.landmark_term import LandmarkTerm
 from dubplate_backend.tracking.lens import Lens
+from dubplate_backend.tracking.normal import Normal
 from dubplate_backend.tracking.priors import Priors, likely_faces
 from dubplate_backend.tracking.problem import Problem
 from dubplate_backend.tracking.projection import View
 from dubplate_backend.tracking.settings import TrackSettings
+from dubplate_backend.tracking.solver import Search, descend
 from dubplate_backend.tracking.surface_head import SurfaceHead
 from dubplate_backend.tracking.unknowns import TURN, UNKNOWNS
 from dubplate_backend.tracking.weights import Weights
@@ -144,6 +146,21 @@ def test_colours_shape_an_identity_the_more_the_farther_the_head_turns() -> None
     assert believed == sorted(believed, reverse=True) and len(set(believed)) == len(believed)
     assert believed[3] == pytest.approx(weights.identity_colour_per_misfit)
     assert believed[3] / believed[4] == pytest.approx(8) and np.isfinite(believed[0])
+
+
+def test_every_curvature_that_is_computed_is_stepped_with() -> None:
+    """It is most of what a search costs."""
+    counted: list[float] = []
+
+    def curvature(place: float) -> Normal:
+        counted.append(place)
+        return Normal.empty(1, 0)
+
+    def stepped(place: float, around: Normal, damping: float) -> float:
+        return place / 2
+
+    found = descend(8.0, lambda place: place**2, curvature, stepped, Search(3, never, lambda: None))
+    assert found == 1.0 and counted == [8.0, 4.0, 2.0]
 
 
 def test_gaps_are_bridged_and_ends_are_held() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from dubplate_backend.bench.standin_clip import Known, StandinClip, standin_clip
 from dubplate_backend.bench.tracking_scores import lip_gap_mm, truth_scores
@@ -15,9 +16,16 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.plates.footage import Footage
 from dubplate_backend.synthetic.shot import project_landmarks
 from dubplate_backend.tracking import fit
+from dubplate_backend.tracking.albedo import gaussian_process_albedo
+from dubplate_backend.tracking.faces import find_faces
+from dubplate_backend.tracking.lens import Lens
 from dubplate_backend.tracking.settings import TrackSettings
 from dubplate_backend.tracking.track import track
+from dubplate_backend.tracking.unknowns import TURN, head_rotation
+from dubplate_backend.tracking.weights import Weights
 from dubplate_shared.landmarks import LIPS, landmark_error
+from dubplate_shared.progress import never, silent
+from dubplate_shared.rotations import axis_angle_from_matrix
 from dubplate_shared.track import Track
 
 CLIP = StandinClip(seed=3, frames=12, size=320, texture_px=384)
@@ -54,6 +62,38 @@ def test_a_head_that_is_taken_to_keep_still_keeps_the_shape_that_its_landmarks_t
     monkeypatch.setattr(fit, "turn_spread", lambda motion: 0.0)
     still = shape(TrackSettings())
     assert np.linalg.norm(still - by_landmarks) < 0.3 * np.linalg.norm(tracked.shape - by_landmarks)
+
+
+class Lamp:
+    """Footage under a lamp that goes around it: one side half as bright as the other."""
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+        self.times, self.count = footage.times, footage.count
+
+    def frame(self, index: int) -> np.ndarray:
+        picture = self._footage.frame(index)
+        height, width = picture.shape[:2]
+        down, across = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1) - 0.5
+        angle = 6 * np.pi * index / self.count
+        falling = 0.8 * np.exp(1.2 * (across * np.cos(angle) + down * np.sin(angle)))
+        return np.clip(picture * falling[..., None], 0, 255).astype(np.uint8)
+
+
+def test_a_lamp_that_goes_around_turns_no_head(known: Known, head: HeadModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture believed far above the landmarks, so that it is the picture that tells."""
+    monkeypatch.setattr(fit, "KEY_FRAMES", 6)
+    footage = Footage.open(known.video)
+    faces = find_faces(footage.iter(), footage.count, progress=silent, stop=never)
+    lens = Lens.unknown(footage.width, footage.height, footage.count)
+    settings = TrackSettings(shape=known.track.shape, weights=Weights(identity_turn_rad=0.05))
+    turns = []
+    for lit in (footage, Lamp(footage)):
+        fitter = fit.Fitter(head, faces, lit, lens, settings, silent, never)
+        found = fitter._identity_of_colours(gaussian_process_albedo(head), fitter._identity_of_landmarks())
+        turns.append(head_rotation(torch.from_numpy(found["key_motion"][:, TURN])).numpy())
+    between = axis_angle_from_matrix(np.swapaxes(turns[0], -1, -2) @ turns[1])
+    assert np.degrees(np.linalg.norm(between, axis=-1)).mean() < 1.2
 
 
 def test_the_lips_part_when_the_true_lips_part(known: Known, tracked: Track, head: HeadModel) -> None:

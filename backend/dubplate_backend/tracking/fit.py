@@ -56,9 +56,10 @@ SHARED_STEPS = 15
 MOTION_STEPS = 15
 START_STEPS = 10  # where colours go on from there
 IDENTITY_STEPS = 6  # at each visit
-IDENTITY_VISITS = (0, 1, 2, 2, 2)  # levels of detail in turn
+IDENTITY_VISITS = (0, 1, 2, 2, 2)  # levels of the pictures in turn, coarse to fine
 COLOUR_STEPS = 2  # at each visit
-VISITS = (0, 1, 2, 2, 2, 2)  # levels of detail in turn
+# Levels in turn. Light and shade are found around a pose and take its fault for shade: they are found anew often.
+VISITS = (0, 1, 2, 2, 2, 2)
 IDENTITY_POINTS = (600, 600, 2400)  # of the skin, at each level
 IDENTITY_SHAPE = 100  # leading shape components that colours are allowed to change
 WINDOW = 256  # frames solved together

@@ -86,7 +86,7 @@ class Photometry:
     def learn_points(self, crops: FaceCrops, level: int, seen: Surface, albedo: Albedo) -> Albedo:
         """`albedo` with what some frames show of the points themselves, finer than vertices lie."""
         lit = self._lit(crops, level, seen, albedo)
-        weight = (lit.belief / (1 + (lit.error / OWN_FOREIGN).square()))[..., None]
+        weight = agreeing(lit.belief, lit.error)
         colours, shaded = srgb_to_linear(lit.shown) * weight, shading(lit.normals, lit.light) * weight
         return replace(albedo, points=(colours.sum(0) + OWN_PER_VIEW * lit.albedo) / (shaded.sum(0) + OWN_PER_VIEW))
 
@@ -102,7 +102,7 @@ class Photometry:
         """The photometric term around what is `seen`, the skin being sought too.   details: as `detail` makes them.
 
         Without what would pull at the shape: the mouth and the shade between the lips; the neck and its collar."""
-        belief = self._visible(seen) * ~self.points.neck
+        belief = compared(self._facing(seen)) * ~self.points.neck
         belief = torch.where(self.points.mouth, belief * MOUTH_IN_IDENTITY, belief)
         belief = torch.where(self.points.inner_lips, belief * INNER_LIPS_SHARE, belief)
         shown = sample(
@@ -110,7 +110,7 @@ class Photometry:
         )
         own, error = shown.new_zeros(shown.shape[1:]), shown.new_zeros(shown.shape[:2])
         for _ in range(DETAIL_ROUNDS):
-            weight = (belief / (1 + (error / OWN_FOREIGN).square()))[..., None]
+            weight = agreeing(belief, error)
             own = (shown * weight).sum(0) / (weight.sum(0) + OWN_PER_VIEW)
             error = (shown - own).square().mean(-1).sqrt()
         term = self._term(details, level, view, own.expand(shown.shape), error, belief)
@@ -135,53 +135,56 @@ class Photometry:
             replace(self.weights, colour=colour),
         )
 
-    def _visible(self, seen: Surface) -> Tensor:
-        """[T, N] how far points are seen: not at all near silhouettes, where the blur mixes in what is behind."""
-        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
-        return self._whole(seen, facing) * ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
-
-    def _whole(self, seen: Surface, facing: Tensor) -> Tensor:
-        """`facing` [T, N] of points all of whose corners are seen."""
+    def _facing(self, seen: Surface) -> Tensor:
+        """[T, N] the cosine at which points are seen, 0 where a corner is hidden."""
+        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]
         return facing * (self.points.of_vertices(self.head, (seen.facing > 0).float()[..., None])[..., 0] > 0.99)
 
     def _lit(self, crops: FaceCrops, level: int, seen: Surface, albedo: Albedo) -> LitPoints:
-        """Silhouettes, where the blur mixes in what is behind, light the face but are not compared."""
-        facing = self.points.of_vertices(self.head, seen.facing[..., None])[..., 0]  # [T, N]
+        """Silhouettes tell of the light, but are not compared."""
         normals = normalize(self.points.of_vertices(self.head, seen.normals), dim=-1)
         projected = self.points.of_vertices(self.head, seen.projected)
         shown = sample(crops.levels[level], in_crop(projected, crops, level))
         colours, own = srgb_to_linear(shown), albedo.points  # [T, N, 3], [N, 3]
         if own is None:
             own = self.points.of_vertices(self.head, albedo.vertices)
-        belief = self._whole(seen, facing)
-        light = solve_light(colours, own, normals, trusted(belief, colours), None)
+        facing = self._facing(seen)
+        light = solve_light(colours, own, normals, trusted(facing, colours), None)
         for _ in range(LIGHT_ROUNDS):  # without what disagrees, each frame near to the mean of all
             error = (linear_to_srgb(own * shading(normals, light)) - shown).square().mean(-1)
-            believed = trusted(belief / (1 + error / FOREIGN**2).square(), colours)
+            believed = trusted(facing / (1 + error / FOREIGN**2).square(), colours)
             light = solve_light(colours, own, normals, believed, light.median(0).values)
-        belief = belief * ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
-        shaded = shading(normals, light)
+        belief, shaded = compared(facing), shading(normals, light)
         error = (shown - linear_to_srgb(own * shaded)).square().mean(-1).sqrt()
         shaded = shaded * self.shade.factor(colours, own * shaded, error, belief)
         expected = linear_to_srgb(own * shaded)
         error = (shown - expected).square().mean(-1).sqrt()
-        return LitPoints(own, light, normals, shaded, shown, expected, error, belief)
+        return LitPoints(own, light, normals, shown, expected, error, belief)
 
 
 @dataclass(frozen=True)
 class LitPoints:
-    """albedo: [N, 3] linear RGB.   light: [T, 9, 3].   normals: [T, N, 3].   shaded: [T, N, 3], what light and shade
-    multiply the albedo by.   shown and expected: [T, N, 3], display-referred, and error: [T, N], the root mean square
-    between them.   belief: [T, N]."""
+    """albedo: [N, 3] linear RGB.   light: [T, 9, 3].   normals: [T, N, 3].   shown and expected: [T, N, 3],
+    display-referred, and error: [T, N], the root mean square between them.   belief: [T, N]."""
 
     albedo: Tensor
     light: Tensor
     normals: Tensor
-    shaded: Tensor
     shown: Tensor
     expected: Tensor
     error: Tensor
     belief: Tensor
+
+
+def compared(facing: Tensor) -> Tensor:
+    """[T, N] how far points seen at cosines `facing` [T, N] are believed: not at all near silhouettes, where the blur
+    mixes in what is behind."""
+    return facing * ((facing - LEAST_FACING) / FACING_FADES).clamp(0, 1)
+
+
+def agreeing(belief: Tensor, error: Tensor) -> Tensor:
+    """[T, N, 1]: belief [T, N] without what errors [T, N] tell to be something else than the point itself."""
+    return (belief / (1 + (error / OWN_FOREIGN).square()))[..., None]
 
 
 def in_crop(projected: Tensor, crops: FaceCrops, level: int) -> Tensor:

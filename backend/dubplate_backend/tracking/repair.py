@@ -18,7 +18,7 @@ from dubplate_backend.head.model import HeadModel
 from dubplate_backend.tracking.albedo import Albedo, AlbedoModel
 from dubplate_backend.tracking.corrections import spread_over_face, spread_over_time
 from dubplate_backend.tracking.face_crops import LEVELS, face_crops
-from dubplate_backend.tracking.fit import COLOUR_STEPS, MOTION_STEPS, VISITS, Counter
+from dubplate_backend.tracking.fit import MOTION_STEPS, Counter
 from dubplate_backend.tracking.frames import Frames, pictures
 from dubplate_backend.tracking.held import Held
 from dubplate_backend.tracking.landmark_bias import landmark_bias
@@ -58,6 +58,7 @@ AROUND = 12  # frames on either side of the pins, where nothing there is flagged
 BESIDE = 2  # frames on either side that are held: as far as a temporal term reaches
 MOST_FRAMES = 512  # solved at once
 BIAS_FRAMES = 32  # of the shot, that tell what FaceMesh always gets wrong of this face
+LEVEL_STEPS = 3  # at each level of the pictures, once: the track around has settled
 KNOWN = 1e-5  # radians, metres, components: the deviation of what is held
 PINNED_CONFIDENCE = 0.5  # of a frame in which a person, and nothing else, saw the face
 FACING = np.diag([1.0, -1.0, -1.0])  # see `unknowns.head_rotation`
@@ -167,8 +168,8 @@ class Repair:
         self.trust = torch.from_numpy(seen.confidence[self.window]).double()
 
     def run(self, crop: np.ndarray, progress: ProgressCallback, stop: Stop) -> Repaired:
-        visits = () if self.albedo is None else VISITS
-        counter = Counter(progress, MOTION_STEPS + len(visits) * COLOUR_STEPS, "repair")
+        levels = 0 if self.albedo is None else len(LEVELS)
+        counter = Counter(progress, MOTION_STEPS + levels * LEVEL_STEPS, "repair")
         view, camera = self.view.at(self.window), self.shared.camera
         observed, moved, pinned = self._observed(view)
         held = self._held()
@@ -192,14 +193,14 @@ class Repair:
             indices = np.arange(self.window.start, self.window.stop)
             where = see(self.shaped, view, motion, self.shared_camera()).projected.numpy()
             crops = face_crops(pictures(self.footage, indices), where, self.lens, indices)
-            for visit, level in enumerate(visits):
+            for level in range(levels):
                 surface = photometry.surfaces(crops, view, motion, self.shared)
                 term, _ = photometry.term(crops, level, view, surface, albedo)
                 term = replace(term, belief=term.belief * (self.trust > 0)[:, None])
                 lips = occlusion.lips_trust(term, motion, self.shared)
-                search = Search(COLOUR_STEPS, stop, counter.step)
+                search = Search(LEVEL_STEPS, stop, counter.step)
                 motion = solve_motion(problem(lips).with_colours(term), motion, camera, smooth, search)
-                counter.reach(MOTION_STEPS + (visit + 1) * COLOUR_STEPS)
+                counter.reach(MOTION_STEPS + (level + 1) * LEVEL_STEPS)
             surface = photometry.surfaces(crops, view, motion, self.shared)
             term, lit = photometry.term(crops, len(LEVELS) - 1, view, surface, albedo)
             light = lit.double().numpy()
